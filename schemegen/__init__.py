@@ -1,0 +1,1 @@
+"""schemegen: a symbolic architecture compiler, from numerical schemes to PyTorch networks."""

@@ -1,0 +1,1 @@
+"""What numerical analysis says of a step program: order, modified equation, stability, claims."""

@@ -1,0 +1,189 @@
+"""The outcome of an analysis: frozen data with exact coefficients, the same keys as the JSON report.
+
+A question that was not decided is None, and ``notes`` says why under the name of its key.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import sympy
+
+from schemegen.diagnostics import Diagnostic
+from schemegen.scheme.model import Expectation, Interval
+
+__all__ = [
+    "Analysis",
+    "Cost",
+    "DerivativeTerm",
+    "Geometry",
+    "ModifiedEquation",
+    "Note",
+    "OrderCondition",
+    "ParamFact",
+    "SpecialOrder",
+    "Stability",
+    "TreeTerm",
+    "Verdict",
+]
+
+Exact = sympy.Expr
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """Why ``key`` is None, or what was assumed for it; ``code`` names a warning."""
+
+    key: str
+    text: str
+    code: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ParamFact:
+    """A param as declared, and the exact set it may take (``-1 < k <= 1``), None where nothing is known."""
+
+    name: str
+    learnable: bool
+    range: Interval | None
+    admissible: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class OrderCondition:
+    """``residual = weight(tree) - 1/density(tree)``; zero where the condition holds."""
+
+    state: str
+    tree: str
+    nodes: int
+    residual: Exact
+
+
+@dataclass(frozen=True, slots=True)
+class TreeTerm:
+    """``coefficient * h^h_power * F(tree)``: the coefficient already holds 1/symmetry."""
+
+    tree: str
+    nodes: int
+    h_power: int
+    coefficient: Exact
+
+
+@dataclass(frozen=True, slots=True)
+class DerivativeTerm:
+    """``coefficient * h^h_power * u^(derivative)`` on the left of ``.. = f``."""
+
+    derivative: int
+    h_power: int
+    coefficient: Exact
+
+
+@dataclass(frozen=True, slots=True)
+class ModifiedEquation:
+    """``u' = sum of field terms``, per state; ``truncation`` is the power of h in the neglected rest.
+
+    ``field`` is None where no small-step field exists; ``derivative_form`` where it does not apply.
+    """
+
+    field: tuple[tuple[str, tuple[TreeTerm, ...]], ...] | None
+    derivative_form: tuple[DerivativeTerm, ...] | None
+    truncation: int
+    valid: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SpecialOrder:
+    """``order`` where the condition ``when`` on the params holds (``k = 1``)."""
+
+    when: str
+    order: int
+
+
+@dataclass(frozen=True, slots=True)
+class Stability:
+    """Linear stability on ``u' = lambda u``, ``z = h lambda``; polynomials ascending.
+
+    One-step: ``numerator``/``denominator`` of R(z). Multistep: ``rho``, ``sigma`` ascending in zeta, with
+    ``rho - z sigma``. Otherwise ``matrix`` (rows of entries in ``z``). ``zero_stable`` is a bool or the exact set
+    of params. Ends of intervals are exact where they could be named.
+    """
+
+    numerator: tuple[Exact, ...] | None = None
+    denominator: tuple[Exact, ...] | None = None
+    rho: tuple[Exact, ...] | None = None
+    sigma: tuple[Exact, ...] | None = None
+    matrix: tuple[tuple[Exact, ...], ...] | None = None
+    at_infinity: Exact | None = None
+    zero_stable: bool | str | None = None
+    a_stable: bool | None = None
+    l_stable: bool | None = None
+    a_alpha_degrees: float | None = None
+    i_stable: bool | None = None
+    real_interval: tuple[Exact | float, Exact | float] | None = None
+    imaginary_interval: tuple[Exact | float, Exact | float] | None = None
+    linear_test: str | None = None
+    ssp: Exact | float | None = None
+    linear_monotonicity: Exact | float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Geometry:
+    """Structure that the step preserves; None: not decided."""
+
+    symplectic: bool | None = None
+    symmetric: bool | None = None
+    algebraically_stable: bool | None = None
+    conserves_quadratic: bool | None = None
+    energy_preserving_to: int | None = None
+    symplectic_to: int | None = None
+    reversible: bool | None = None
+    parasitic_roots: tuple[str, ...] | None = None
+    fsal: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """Per step: evaluations of each field, state-sized registers, multiply-adds of the combinations."""
+
+    evaluations: tuple[tuple[str, int], ...]
+    storage: int
+    combination_flops: int
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """A claim of the file; ``holds`` None: not decided."""
+
+    expectation: Expectation
+    holds: bool | None
+    found: str
+
+
+@dataclass(frozen=True, slots=True)
+class Analysis:
+    """Everything that is known of a scheme. ``kind`` and keys as in the JSON report."""
+
+    scheme: str
+    title: str
+    kind: str
+    states: tuple[str, ...]
+    fields: tuple[str, ...]
+    params: tuple[ParamFact, ...]
+    consistent: bool | str | None
+    order: int | None
+    stage_order: int | None
+    embedded_order: int | None
+    strong_order: str | None
+    weak_order: str | None
+    order_special: tuple[SpecialOrder, ...]
+    order_conditions: tuple[OrderCondition, ...]
+    principal_error: tuple[TreeTerm, ...]
+    principal_error_norm: tuple[Exact, float] | None
+    error_constant: Exact | None
+    modified_equation: ModifiedEquation | None
+    stability: Stability
+    geometry: Geometry
+    cost: Cost
+    verdicts: tuple[Verdict, ...] = ()
+    notes: tuple[Note, ...] = ()
+    diagnostics: tuple[Diagnostic, ...] = field(default=(), compare=False)

@@ -1,0 +1,1 @@
+"""A step program and a network specification to torch.fx graphs and Python source."""

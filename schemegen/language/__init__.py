@@ -1,0 +1,1 @@
+"""Text to syntax nodes: parser, recovery, formatter. The only package that imports lark."""

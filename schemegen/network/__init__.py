@@ -1,0 +1,1 @@
+"""The torch parts that a generated network calls: blocks, noise, implicit solvers, stems, heads."""

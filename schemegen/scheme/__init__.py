@@ -1,0 +1,1 @@
+"""The checked scheme: frozen, exact, valid by construction, and the checks that build it."""

@@ -1,0 +1,59 @@
+"""What a ``network`` section declares, checked but still without tensors."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from schemegen.diagnostics import Source, Span
+
+__all__ = ["Block", "Layer", "NetworkSpec", "Stage"]
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """``conv(3)``, ``bn``, ``drop(b)``: a layer's name and its arguments as exact text."""
+
+    name: str
+    arguments: tuple[str, ...]
+    span: Span = field(compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A drift's branch: a registered block with options, or ``seq [..]`` with its layers.
+
+    A ``module:Class`` named on the command line has kind ``python`` and that text in ``name``.
+    """
+
+    name: str
+    kind: str
+    layers: tuple[Layer, ...]
+    options: tuple[tuple[str, str], ...]
+    span: Span | None = field(compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """``steps`` steps at ``width`` channels; the first of them strides by ``stride``."""
+
+    width: int
+    steps: int
+    stride: int
+    span: Span = field(compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkSpec:
+    """Input shape without the batch (``(3, 32, 32)``), classes, blocks, stem, stages and head."""
+
+    name: str
+    title: str
+    source: Source = field(compare=False, repr=False)
+    span: Span = field(compare=False, repr=False)
+    input_shape: tuple[int, ...] = ()
+    classes: int = 10
+    blocks: tuple[Block, ...] = ()
+    stem: tuple[Layer, ...] = ()
+    stem_width: int = 16
+    stages: tuple[Stage, ...] = ()
+    head: tuple[Layer, ...] = ()

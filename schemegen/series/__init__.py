@@ -1,0 +1,1 @@
+"""Rooted and coloured trees, B-series: pure algebra that knows no scheme."""

@@ -1,0 +1,1 @@
+"""The step program: statements, lowering, verification and the reference interpreter."""

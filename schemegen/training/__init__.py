@@ -1,0 +1,1 @@
+"""Training: data, loop, checkpoints. What the scripts of the zoo call."""
