@@ -1,8 +1,9 @@
 """Sources, spans and diagnostics: how every mistake of a user is located, worded and shown.
 
-A diagnostic is data. ``error`` and ``warning`` are told apart by the first letter of the code; codes are
-never reused. A mistake of the user raises :class:`SchemeError` with all diagnostics of the file at once; a
-wrong command raises :class:`UsageError`; a broken invariant of ours raises :class:`InternalError`.
+A diagnostic is data. ``error`` and ``warning`` are told apart by the first letter of the code;
+codes are never reused. A mistake of the user raises :class:`SchemeError` with all diagnostics of
+the file at once; a wrong command raises :class:`UsageError`; a broken invariant of ours raises
+:class:`InternalError`.
 """
 
 from __future__ import annotations
@@ -119,8 +120,9 @@ class Fix:
 class Diagnostic:
     """One mistake: code, message, place, and what to write instead.
 
-    ``message`` is lower case, one sentence, no full stop, names in backquotes, values exact. ``text`` is an
-    optional remark printed beside the primary carets. ``span`` is None for a mistake that has no place.
+    ``message`` is lower case, one sentence, no full stop, names in backquotes, values exact.
+    ``text`` is an optional remark printed beside the primary carets. ``span`` is None for a mistake
+    that has no place.
     """
 
     code: str
@@ -141,7 +143,8 @@ class Diagnostic:
 
 
 def in_order(diagnostics: Iterable[Diagnostic]) -> tuple[Diagnostic, ...]:
-    """Return diagnostics sorted by file, place and code, each once; those without a place come last."""
+    """Return diagnostics sorted by file, place and code, each once; those without a place come
+    last."""
 
     def key(item: Diagnostic) -> tuple[bool, str, int, int, str, str]:
         if item.span is None:
@@ -174,9 +177,15 @@ class SchemeError(Exception):
 
 
 class UsageError(Exception):
-    """The command is wrong (exit code 2): a missing file, extra or device; ``help`` says what to do."""
+    """The command is wrong (exit code 2): a missing file, extra or device; ``help`` says what to
+    do."""
 
-    def __init__(self, message: str, help: str | None = None, code: str | None = None) -> None:  # noqa: A002
+    def __init__(
+        self,
+        message: str,
+        help: str | None = None,  # noqa: A002
+        code: str | None = None,
+    ) -> None:
         self.message = message
         self.help = help
         self.code = code

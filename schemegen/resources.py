@@ -12,7 +12,8 @@ __all__ = ["resource_dir"]
 def resource_dir(name: str) -> Path:
     """Return the folder ``name`` that ships with schemegen.
 
-    A wheel holds it inside the package, a checkout (also one installed with ``pip install -e``) beside it.
+    A wheel holds it inside the package, a checkout (also one installed with ``pip install -e``)
+    beside it.
     """
     package = Path(__file__).resolve().parent
     for folder in (package / name, package.parent / name):

@@ -1,4 +1,5 @@
-"""What the series of a step program says: order, errors and modified equation in one frozen object."""
+"""What the series of a step program says: order, errors and modified equation in one frozen
+object."""
 
 from __future__ import annotations
 
@@ -18,7 +19,8 @@ __all__ = ["Expansion", "Failure"]
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """The first order condition that fails: ``weight`` is what the tree has, ``needed`` what it needs."""
+    """The first order condition that fails: ``weight`` is what the tree has, ``needed`` what it
+    needs."""
 
     state: str
     tree: str
@@ -31,19 +33,20 @@ class Failure:
 class Expansion:
     """A step program as a series in trees of up to ``nodes`` nodes.
 
-    ``small_step_limit`` is False where a state does not tend to its old value as h tends to 0 and is no
-    auxiliary state either (W0409), or where the limit is no first-order equation. ``is_series`` is False
-    where a value has no B-series at all (a pointwise function, a drift far from every state).
-    In both cases everything that depends on it is None and ``notes`` says why.
+    ``small_step_limit`` is False where a state does not tend to its old value as h tends to 0 and
+    is no auxiliary state either (W0409), or where the limit is no first-order equation.
+    ``is_series`` is False where a value has no B-series at all (a pointwise function, a drift far
+    from every state). In both cases everything that depends on it is None and ``notes`` says why.
 
-    ``principal`` are the states that obey the modified equation, ``auxiliary`` those that follow them (the
-    velocity of momentum). ``limit`` holds, per principal state, ``(field, coefficient)`` of the equation
-    at h = 0. ``consistent`` is True, or the rescaled equation, or False. Orders are for the equation at
-    h = 0; ``order`` is None where no condition fails up to ``order_at_least`` nodes or nothing is decided.
-    ``order_conditions`` and ``principal_error`` are relative to the rescaled fields. ``solver_order`` is
-    the order left by the declared number of fixed-point sweeps, None where there is no such solver.
-    ``scaled`` names the params taken as ``h`` times a constant (a damping rate).
-    ``noise_replaced`` says that noises were set to their values in evaluation mode.
+    ``principal`` are the states that obey the modified equation, ``auxiliary`` those that follow
+    them (the velocity of momentum). ``limit`` holds, per principal state, ``(field, coefficient)``
+    of the equation at h = 0. ``consistent`` is True, or the rescaled equation, or False. Orders are
+    for the equation at h = 0; ``order`` is None where no condition fails up to ``order_at_least``
+    nodes or nothing is decided. ``order_conditions`` and ``principal_error`` are relative to the
+    rescaled fields. ``solver_order`` is the order left by the declared number of fixed-point
+    sweeps, None where there is no such solver. ``scaled`` names the params taken as ``h`` times a
+    constant (a damping rate). ``noise_replaced`` says that noises were set to their values in
+    evaluation mode.
     """
 
     nodes: int

@@ -1,4 +1,5 @@
-"""The outcome of an analysis: frozen data with exact coefficients, the same keys as the JSON report.
+"""The outcome of an analysis: frozen data with exact coefficients, the same keys as the JSON
+report.
 
 A question that was not decided is None, and ``notes`` says why under the name of its key.
 """
@@ -41,7 +42,8 @@ class Note:
 
 @dataclass(frozen=True, slots=True)
 class ParamFact:
-    """A param as declared, and the exact set it may take (``-1 < k <= 1``), None where nothing is known."""
+    """A param as declared, and the exact set it may take (``-1 < k <= 1``), None where nothing is
+    known."""
 
     name: str
     learnable: bool
@@ -80,7 +82,8 @@ class DerivativeTerm:
 
 @dataclass(frozen=True, slots=True)
 class ModifiedEquation:
-    """``u' = sum of field terms``, per state; ``truncation`` is the power of h in the neglected rest.
+    """``u' = sum of field terms``, per state; ``truncation`` is the power of h in the neglected
+    rest.
 
     ``field`` is None where no small-step field exists; ``derivative_form`` where it does not apply.
     """
@@ -103,9 +106,9 @@ class SpecialOrder:
 class Stability:
     """Linear stability on ``u' = lambda u``, ``z = h lambda``; polynomials ascending.
 
-    One-step: ``numerator``/``denominator`` of R(z). Multistep: ``rho``, ``sigma`` ascending in zeta, with
-    ``rho - z sigma``. Otherwise ``matrix`` (rows of entries in ``z``). ``zero_stable`` is a bool or the exact set
-    of params. Ends of intervals are exact where they could be named.
+    One-step: ``numerator``/``denominator`` of R(z). Multistep: ``rho``, ``sigma`` ascending in
+    zeta, with ``rho - z sigma``. Otherwise ``matrix`` (rows of entries in ``z``). ``zero_stable``
+    is a bool or the exact set of params. Ends of intervals are exact where they could be named.
     """
 
     numerator: tuple[Exact, ...] | None = None
@@ -143,7 +146,8 @@ class Geometry:
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """Per step: evaluations of each field, state-sized registers, multiply-adds of the combinations."""
+    """Per step: evaluations of each field, state-sized registers, multiply-adds of the
+    combinations."""
 
     evaluations: tuple[tuple[str, int], ...]
     storage: int

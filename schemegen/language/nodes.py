@@ -1,7 +1,8 @@
 """The syntax tree of a scheme file.
 
-Nodes are frozen and carry spans that do not take part in equality, so a file and its formatted print
-compare equal. Nothing here is checked for meaning; numbers keep the text they were written with.
+Nodes are frozen and carry spans that do not take part in equality, so a file and its formatted
+print compare equal. Nothing here is checked for meaning; numbers keep the text they were written
+with.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ __all__ = [
 ]
 
 
-# --- expressions -------------------------------------------------------------------------------------
+# --- expressions --------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +72,8 @@ class Name:
 
 @dataclass(frozen=True, slots=True)
 class Index:
-    """``u[n+1]``: state ``name`` at the step ``n + offset``; ``base`` is the name before the sign."""
+    """``u[n+1]``: state ``name`` at the step ``n + offset``; ``base`` is the name before the
+    sign."""
 
     name: str
     base: str
@@ -100,7 +102,8 @@ class Unary:
 
 @dataclass(frozen=True, slots=True)
 class Binary:
-    """``+ - * /`` or ``^`` between two operands; parentheses are kept by structure, not by a node."""
+    """``+ - * /`` or ``^`` between two operands; parentheses are kept by structure, not by a
+    node."""
 
     operator: str
     left: Expression
@@ -132,16 +135,16 @@ class Bracket:
 Value = Expression | String | Bracket
 
 
-# --- statements --------------------------------------------------------------------------------------
+# --- statements --------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
 class Attribute:
     """``name value value ..`` after the colon of a declaration: ``init uniform(0, 1)``, ``fixed``.
 
-    ``name`` is the attribute's first word; a bare ``learnable`` has no values. An attribute that starts
-    with a call, as ``wiener`` never does but ``gaussian(1/10)`` and ``conv(3)`` do, keeps that call as
-    its only value and the called name as its name.
+    ``name`` is the attribute's first word; a bare ``learnable`` has no values. An attribute that
+    starts with a call, as ``wiener`` never does but ``gaussian(1/10)`` and ``conv(3)`` do, keeps
+    that call as its only value and the called name as its name.
     """
 
     name: Name
@@ -229,7 +232,8 @@ class WeightRow:
 
 @dataclass(frozen=True, slots=True)
 class TableauBlock:
-    """``tableau explicit for f { rows --- weights }``; ``modifiers`` are the words before the brace."""
+    """``tableau explicit for f { rows --- weights }``; ``modifiers`` are the words before the
+    brace."""
 
     keyword: Name
     modifiers: tuple[Name, ...]
@@ -267,7 +271,8 @@ class MultistepBlock:
 
 @dataclass(frozen=True, slots=True)
 class ExpectStatement:
-    """``expect order = 2``, ``expect A_stable``; ``operator`` is one of ``=``, ``>=``, ``<=`` or None."""
+    """``expect order = 2``, ``expect A_stable``; ``operator`` is one of ``=``, ``>=``, ``<=`` or
+    None."""
 
     keyword: Name
     name: Name
@@ -287,7 +292,7 @@ Statement = (
 )
 
 
-# --- files -------------------------------------------------------------------------------------------
+# --- files --------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)

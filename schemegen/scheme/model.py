@@ -1,8 +1,9 @@
 """What a scheme is once it has been checked: frozen data with exact coefficients.
 
-A coefficient is a sympy expression built node by node from an allow-list (``scheme/expressions.py``):
-rationals, square roots, the step size ``h``, and symbols of declared params, schedules and noises. All
-symbols are plain ``sympy.Symbol(name)``. Zero and equality are decided in ``schemegen.exact``.
+A coefficient is a sympy expression built node by node from an allow-list
+(``scheme/expressions.py``): rationals, square roots, the step size ``h``, and symbols of declared
+params, schedules and noises. All symbols are plain ``sympy.Symbol(name)``. Zero and equality are
+decided in ``schemegen.exact``.
 """
 
 from __future__ import annotations
@@ -46,7 +47,8 @@ Coefficient = sympy.Expr
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """A tensor carried from step to step; ``split`` is its channels where states share them unevenly."""
+    """A tensor carried from step to step; ``split`` is its channels where states share them
+    unevenly."""
 
     name: str
     span: Span = field(compare=False, repr=False)
@@ -58,8 +60,9 @@ class Drift:
     """A trainable vector field ``f(u, ..)``; ``arguments`` are names of states.
 
     ``weights``: ``step`` (all evaluations of a step share one set), ``stage`` (a set for each stage
-    equation), ``call`` (a set for each evaluation), ``network`` (one set for all steps of equal shape).
-    ``norm_stats``: batch-norm statistics of repeated evaluations, ``stage`` (own) or ``shared``.
+    equation), ``call`` (a set for each evaluation), ``network`` (one set for all steps of equal
+    shape). ``norm_stats``: batch-norm statistics of repeated evaluations, ``stage`` (own) or
+    ``shared``.
     """
 
     name: str
@@ -110,9 +113,10 @@ class Interval:
 class Param:
     """A coefficient of the scheme that a network stores: ``value = via(raw)``.
 
-    ``init`` is of the value, not of the raw tensor. ``via`` is an expression in ``sympy.Symbol("raw")``
-    or None (the tensor is the value). ``per``: ``step``, ``stage`` (of the network), ``network``.
-    ``shape``: ``scalar``, ``channel``, ``full``. ``decay``: whether weight decay applies.
+    ``init`` is of the value, not of the raw tensor. ``via`` is an expression in
+    ``sympy.Symbol("raw")`` or None (the tensor is the value). ``per``: ``step``, ``stage`` (of the
+    network), ``network``. ``shape``: ``scalar``, ``channel``, ``full``. ``decay``: whether weight
+    decay applies.
     """
 
     name: str
@@ -132,7 +136,8 @@ class Param:
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """A value by step index ``0..N-1``: ``linear(first, last)``, ``cosine(first, last)``, ``list(..)``.
+    """A value by step index ``0..N-1``: ``linear(first, last)``, ``cosine(first, last)``,
+    ``list(..)``.
 
     ``first_drop`` counts ``1..N`` instead: value i of N is that of index ``i + 1`` on ``0..N``.
     """
@@ -152,10 +157,10 @@ class Schedule:
 class Noise:
     """A random variable drawn once a step; every use of its name in the step is the same draw.
 
-    ``kind``: ``wiener`` (mean 0, variance h), ``gaussian`` (0, s^2), ``bernoulli`` (p), ``uniform`` (a, b),
-    ``rademacher``; ``arguments`` are its parameters. ``scope``: ``element, channel, sample, batch``.
-    ``evaluation``: ``mean``, ``sample``, ``off``. ``active``: ``train``, ``always``. ``backward``:
-    ``same``, ``redraw``, ``mean``.
+    ``kind``: ``wiener`` (mean 0, variance h), ``gaussian`` (0, s^2), ``bernoulli`` (p), ``uniform``
+    (a, b), ``rademacher``; ``arguments`` are its parameters. ``scope``: ``element, channel, sample,
+    batch``. ``evaluation``: ``mean``, ``sample``, ``off``. ``active``: ``train``, ``always``.
+    ``backward``: ``same``, ``redraw``, ``mean``.
     """
 
     name: str
@@ -174,7 +179,8 @@ class Noise:
 
 @dataclass(frozen=True, slots=True)
 class Damping:
-    """``-(rate/h) u`` added to the field, ``explicit``, ``exact`` or ``implicit``; ``gain`` times the drift."""
+    """``-(rate/h) u`` added to the field, ``explicit``, ``exact`` or ``implicit``; ``gain`` times
+    the drift."""
 
     rate: Coefficient
     mode: str
@@ -184,10 +190,12 @@ class Damping:
 
 @dataclass(frozen=True, slots=True)
 class Solver:
-    """How implicit groups are solved: ``fixed_point``, ``neumann``, ``anderson``, ``newton_krylov``.
+    """How implicit groups are solved: ``fixed_point``, ``neumann``, ``anderson``,
+    ``newton_krylov``.
 
-    ``iterations`` is the number of sweeps (``terms`` of a Neumann series). ``init``: first guess ``copy``
-    (``u[n]``) or ``euler``. ``gradient``: ``unrolled`` or ``implicit``. ``tolerance`` None: no early stop.
+    ``iterations`` is the number of sweeps (``terms`` of a Neumann series). ``init``: first guess
+    ``copy`` (``u[n]``) or ``euler``. ``gradient``: ``unrolled`` or ``implicit``. ``tolerance``
+    None: no early stop.
     """
 
     method: str
@@ -203,8 +211,8 @@ class Solver:
 class Start:
     """How a step that lacks its history is taken.
 
-    ``method``: ``euler``, ``copy`` (history := current value), or the name of a one-step scheme, which is
-    then in ``scheme``. ``zero`` lists states that start at zero (``start: v zero``).
+    ``method``: ``euler``, ``copy`` (history := current value), or the name of a one-step scheme,
+    which is then in ``scheme``. ``zero`` lists states that start at zero (``start: v zero``).
     """
 
     method: str = "euler"
@@ -217,10 +225,10 @@ class Start:
 class Transition:
     """What happens at a change of shape.
 
-    ``history``: ``project`` (history := projected input), ``each`` (every entry has its own projection),
-    ``reset`` (forget, start again), or None where the file does not say. ``scheme``: ``off`` (a plain
-    residual step ``P(u) + h f(u)``) or ``on`` (project, then the scheme's own step). ``bn``: ``own`` or
-    ``shared`` normalisation of the projection.
+    ``history``: ``project`` (history := projected input), ``each`` (every entry has its own
+    projection), ``reset`` (forget, start again), or None where the file does not say. ``scheme``:
+    ``off`` (a plain residual step ``P(u) + h f(u)``) or ``on`` (project, then the scheme's own
+    step). ``bn``: ``own`` or ``shared`` normalisation of the projection.
     """
 
     history: str | None = None
@@ -255,7 +263,8 @@ class Tableau:
 
 @dataclass(frozen=True, slots=True)
 class TableauPart:
-    """A tableau and the drifts it applies to (``tableau .. for f``; without ``for``, the sum of all)."""
+    """A tableau and the drifts it applies to (``tableau .. for f``; without ``for``, the sum of
+    all)."""
 
     drifts: tuple[str, ...]
     tableau: Tableau
@@ -273,8 +282,8 @@ class Tableaus:
 class Multistep:
     """``sum_j alpha_j u[n+1-j] = h sum_f sum_j beta_fj f(u[n+1-j])``, ``j = 0..k``.
 
-    ``alpha`` and each ``beta`` run from ``n+1`` backwards, as the columns do. Source: Hairer, Norsett,
-    Wanner (1993), III.2.
+    ``alpha`` and each ``beta`` run from ``n+1`` backwards, as the columns do. Source: Hairer,
+    Norsett, Wanner (1993), III.2.
     """
 
     state: str

@@ -1,13 +1,13 @@
 """The step program: one step of a scheme as straight-line statements with exact coefficients.
 
-Analysis reads a program as a series, a backend reads it as tensors, the interpreter runs it over any
-number type. No reader asks which family of schemes it came from.
+Analysis reads a program as a series, a backend reads it as tensors, the interpreter runs it over
+any number type. No reader asks which family of schemes it came from.
 
 Values are named by text. The state ``u`` enters as ``u[n]`` and leaves as ``u[n+1]``. A value of an
-earlier step enters as an :class:`Input`: ``u[n-1]`` is what ``u[n]`` was one step ago, ``f(u[n-1])`` is what
-the evaluation ``f(u[n])`` gave one step ago (multistep methods keep slopes and do not evaluate them again,
-so each slope belongs to the weights of its own step). :data:`ONES` is the value that is 1 everywhere, for
-terms such as ``sigma*dW``.
+earlier step enters as an :class:`Input`: ``u[n-1]`` is what ``u[n]`` was one step ago,
+``f(u[n-1])`` is what the evaluation ``f(u[n])`` gave one step ago (multistep methods keep slopes
+and do not evaluate them again, so each slope belongs to the weights of its own step). :data:`ONES`
+is the value that is 1 everywhere, for terms such as ``sigma*dW``.
 """
 
 from __future__ import annotations
@@ -77,8 +77,8 @@ class Combine:
 class Evaluate:
     """``target = F(at, ..)``: a drift, or a pointwise function (field kind ``pointwise``).
 
-    ``call`` numbers the evaluations of this field within the step from 0. ``weights`` numbers the set of
-    weights used within the step: 0 where all evaluations share one.
+    ``call`` numbers the evaluations of this field within the step from 0. ``weights`` numbers the
+    set of weights used within the step: 0 where all evaluations share one.
     """
 
     target: str
@@ -93,9 +93,10 @@ class Evaluate:
 class Solve:
     """Stages that depend on one another: ``statements`` as equations for ``targets``.
 
-    The statements are in an order that one fixed-point sweep follows: given the ``targets``, running them
-    once gives their next values. ``targets`` are the values that close the cycle (a feedback set); all other
-    values set inside follow from them. ``guess`` gives, for each target, statements-free starting terms.
+    The statements are in an order that one fixed-point sweep follows: given the ``targets``,
+    running them once gives their next values. ``targets`` are the values that close the cycle (a
+    feedback set); all other values set inside follow from them. ``guess`` gives, for each target,
+    statements-free starting terms.
     """
 
     targets: tuple[str, ...]
@@ -113,8 +114,9 @@ class Field:
     """A vector field of the program.
 
     ``kind`` ``drift``: trainable, with ``block``, ``weights`` and ``norm_stats`` as in the scheme;
-    ``kind`` ``pointwise``: a fixed function of tensors, named in ``function`` (``tanh``, ``multiply``, ..),
-    through which no B-series passes. ``states`` are the states its arguments stand for.
+    ``kind`` ``pointwise``: a fixed function of tensors, named in ``function`` (``tanh``,
+    ``multiply``, ..), through which no B-series passes. ``states`` are the states its arguments
+    stand for.
     """
 
     name: str
@@ -141,9 +143,10 @@ class Program:
     """One step: ``u[n+1]`` for every state from ``u[n]`` and the ``inputs`` of earlier steps.
 
     ``starter`` is the one-step program that replaces this one while history is missing and at shape
-    changes (``transition.scheme off``); it is None for a one-step program that needs none. It sets every
-    value that ``inputs`` refer to. ``start`` says how history begins (``copy`` needs no starter).
-    ``embedded`` names the value of an embedded solution (``b_hat``) per state, where there is one.
+    changes (``transition.scheme off``); it is None for a one-step program that needs none. It sets
+    every value that ``inputs`` refer to. ``start`` says how history begins (``copy`` needs no
+    starter). ``embedded`` names the value of an embedded solution (``b_hat``) per state, where
+    there is one.
     """
 
     name: str
