@@ -1,0 +1,195 @@
+"""Coloured rooted trees: hash-consed, generated level by level, with their single-edge cuts.
+
+A node is a vector field (its *colour*); an edge ends in one of the states the field depends on (its
+*slot*). With one field of one state these are Butcher's rooted trees. A tree is the integer index of a
+:class:`Trees` table; trees of fewer nodes have smaller indices, so coefficients live in flat lists.
+
+Source: Hairer, Norsett, Wanner (1993), II.2 and II.15; Hairer, Lubich, Wanner (2006), III.1 and IX.9.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+__all__ = ["Colour", "Cut", "Trees", "rooted_trees"]
+
+
+@dataclass(frozen=True, slots=True)
+class Colour:
+    """A vector field ``name`` of the states ``slots`` (numbers of states).
+
+    ``linear``: second derivatives vanish, so a node has at most one child.
+    """
+
+    name: str
+    slots: tuple[int, ...]
+    linear: bool = False
+
+
+Cut = tuple[int, int, int, int]
+"""``(multiplicity, branch, slot, trunk)``: the edges of a tree that fall apart in this way."""
+
+
+class Trees:
+    """All trees over ``colours``, grown level by level by :meth:`grow`.
+
+    ``allowed[state]`` holds the colours that may stand at the root of a child in that slot. A child is the
+    number ``tree * states + slot``; the children of a tree are a descending tuple of them.
+
+    Attributes, each indexed by tree:
+        nodes: number of nodes.        colour: number of the root's colour.
+        children: see above.           cuts: see :data:`Cut`.
+        density: ``gamma``.            symmetry: ``sigma``.
+    """
+
+    def __init__(
+        self,
+        colours: Sequence[Colour],
+        allowed: Sequence[frozenset[int]],
+        state_names: Sequence[str],
+    ) -> None:
+        self.colours = tuple(colours)
+        self.allowed = tuple(allowed)
+        self.state_names = tuple(state_names)
+        self.states = len(self.allowed)
+        self.nodes: list[int] = []
+        self.colour: list[int] = []
+        self.children: list[tuple[int, ...]] = []
+        self.cuts: list[list[Cut]] = []
+        self.density: list[int] = []
+        self.symmetry: list[int] = []
+        self._first = [0]  # _first[n]: the first tree of n + 1 nodes
+        self._rest: list[list[tuple[int, int, int]]] = []  # (child, multiplicity, tree without it)
+        self._grafted: list[dict[int, int]] = []  # _grafted[tree][child]: tree with one more child
+        self._text: dict[int, str] = {}
+
+    @property
+    def levels(self) -> int:
+        """The largest number of nodes grown so far."""
+        return len(self._first) - 1
+
+    def level(self, nodes: int) -> range:
+        """Return the trees of exactly ``nodes`` nodes."""
+        return range(self._first[nodes - 1], self._first[nodes])
+
+    def __len__(self) -> int:
+        return len(self.nodes)
+
+    def grow(self, nodes: int) -> None:
+        """Make sure that all trees of up to ``nodes`` nodes are there."""
+        while self.levels < nodes:
+            if self.levels == 0:
+                for number in range(len(self.colours)):
+                    self._plant(number)
+            else:
+                self._grow_level(self.levels + 1)
+            self._first.append(len(self.nodes))
+
+    def _plant(self, colour: int) -> None:
+        self._append(1, colour, (), 1, 1, [])
+
+    def _append(
+        self,
+        nodes: int,
+        colour: int,
+        children: tuple[int, ...],
+        density: int,
+        symmetry: int,
+        rest: list[tuple[int, int, int]],
+    ) -> None:
+        self.nodes.append(nodes)
+        self.colour.append(colour)
+        self.children.append(children)
+        self.density.append(density)
+        self.symmetry.append(symmetry)
+        self._rest.append(rest)
+        self._grafted.append({})
+        self.cuts.append(self._find_cuts(rest))
+
+    def _grow_level(self, nodes: int) -> None:
+        """Attach to every smaller tree every child that is not smaller than those it has."""
+        for colour, field in enumerate(self.colours):
+            for size in range(1, nodes):
+                bases = [
+                    tree
+                    for tree in self.level(nodes - size)
+                    if self.colour[tree] == colour and not (field.linear and self.children[tree])
+                ]
+                if not bases:
+                    continue
+                for child in self.level(size):
+                    for slot in field.slots:
+                        if self.colour[child] in self.allowed[slot]:
+                            self._attach(nodes, bases, child, slot)
+
+    def _attach(self, nodes: int, bases: list[int], child: int, slot: int) -> None:
+        key = child * self.states + slot
+        grafted = self._grafted
+        for base in bases:
+            children = self.children[base]
+            if children and children[0] > key:
+                continue
+            tree = len(self.nodes)
+            rest = []
+            multiplicity = 1
+            for other, count, smaller in self._rest[base]:
+                if other == key:
+                    multiplicity = count + 1
+                else:
+                    without = grafted[smaller][key]
+                    rest.append((other, count, without))
+                    grafted[without][other] = tree
+            rest.append((key, multiplicity, base))
+            grafted[base][key] = tree
+            self._append(
+                nodes,
+                self.colour[base],
+                (key, *children),
+                self.density[base] // self.nodes[base] * self.density[child] * nodes,
+                self.symmetry[base] * self.symmetry[child] * multiplicity,
+                rest,
+            )
+
+    def _find_cuts(self, rest: list[tuple[int, int, int]]) -> list[Cut]:
+        """Cut each edge at the root, or an edge inside a child, which is then grafted back."""
+        cuts: list[Cut] = []
+        for key, multiplicity, without in rest:
+            child, slot = divmod(key, self.states)
+            cuts.append((multiplicity, child, slot, without))
+            grafted = self._grafted[without]
+            for count, branch, branch_slot, trunk in self.cuts[child]:
+                cuts.append(
+                    (
+                        multiplicity * count,
+                        branch,
+                        branch_slot,
+                        grafted[trunk * self.states + slot],
+                    )
+                )
+        return cuts
+
+    def text(self, tree: int) -> str:
+        """Return ``f[f,g[f]]``: the root's field, its children in brackets sorted by their text.
+
+        A child is written ``x:g`` where its parent depends on several states and ``g`` may act on
+        more than one of them.
+        """
+        if tree not in self._text:
+            field = self.colours[self.colour[tree]]
+            parts = []
+            for key in self.children[tree]:
+                child, slot = divmod(key, self.states)
+                places = [s for s in field.slots if self.colour[child] in self.allowed[s]]
+                label = f"{self.state_names[slot]}:" if len(places) > 1 else ""
+                parts.append(label + self.text(child))
+            brackets = f"[{','.join(sorted(parts))}]" if parts else ""
+            self._text[tree] = field.name + brackets
+        return self._text[tree]
+
+
+def rooted_trees(nodes: int, name: str = "f") -> Trees:
+    """Return the uncoloured rooted trees of up to ``nodes`` nodes: 1, 1, 2, 4, 9, 20, 48, 115, .."""
+    trees = Trees((Colour(name, (0,)),), (frozenset((0,)),), ("u",))
+    trees.grow(nodes)
+    return trees
