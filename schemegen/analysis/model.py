@@ -7,6 +7,7 @@ A question that was not decided is None, and ``notes`` says why under the name o
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 import sympy
 
@@ -28,7 +29,7 @@ __all__ = [
     "Verdict",
 ]
 
-Exact = sympy.Expr
+Exact: TypeAlias = sympy.Expr
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ decided in ``schemegen.exact``.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 import sympy
 
@@ -42,7 +43,7 @@ __all__ = [
     "Update",
 ]
 
-Coefficient = sympy.Expr
+Coefficient: TypeAlias = sympy.Expr
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,1 +1,32 @@
-"""Training: data, loop, checkpoints. What the scripts of the zoo call."""
+"""Training of generated networks: data, loop, metrics and checkpoints.
+
+Nothing here knows where a network comes from: a :class:`Subject` is a module with the scheme and the
+network section it was generated from, and :func:`train` follows a :class:`Config`::
+
+    config = recipe("digits", epochs=10, seed=1)
+    result = train(Subject(model, scheme, spec), config)
+    print(result.summary())
+"""
+
+from __future__ import annotations
+
+from schemegen.training.checkpoint import Checkpoint, read_checkpoint, restore
+from schemegen.training.config import DATASETS, Config, recipe
+from schemegen.training.data import Data, load_data
+from schemegen.training.loop import Result, evaluate, train
+from schemegen.training.subject import Subject
+
+__all__ = [
+    "DATASETS",
+    "Checkpoint",
+    "Config",
+    "Data",
+    "Result",
+    "Subject",
+    "evaluate",
+    "load_data",
+    "read_checkpoint",
+    "recipe",
+    "restore",
+    "train",
+]
