@@ -67,7 +67,15 @@ def write_checkpoint(
         "config": json.dumps(config, sort_keys=True),
     }
     own = {key: value.detach().cpu().contiguous().clone() for key, value in tensors.items()}
-    write_atomically(path, save(own, metadata))
+    write_atomically(path, _canonical(save(own, metadata)))
+
+
+def _canonical(content: bytes) -> bytes:
+    """Return the same file with a sorted header: safetensors writes metadata in a random order."""
+    length = int.from_bytes(content[:8], "little")
+    header = json.dumps(json.loads(content[8 : 8 + length]), sort_keys=True).encode()
+    header += b" " * (-len(header) % 8)
+    return len(header).to_bytes(8, "little") + header + content[8 + length :]
 
 
 def write_atomically(path: Path, content: bytes) -> None:
