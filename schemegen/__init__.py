@@ -1,1 +1,48 @@
-"""schemegen: a symbolic architecture compiler, from numerical schemes to PyTorch networks."""
+"""schemegen: numerical schemes in, exact analysis and trainable networks out."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from schemegen.diagnostics import InternalError, SchemeError, UsageError
+    from schemegen.pipeline import analyze, build, check, diagnose, load, load_all
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "InternalError",
+    "SchemeError",
+    "UsageError",
+    "__version__",
+    "analyze",
+    "build",
+    "check",
+    "diagnose",
+    "load",
+    "load_all",
+]
+
+_HOME = {
+    "InternalError": "diagnostics",
+    "SchemeError": "diagnostics",
+    "UsageError": "diagnostics",
+    "analyze": "pipeline",
+    "build": "pipeline",
+    "check": "pipeline",
+    "diagnose": "pipeline",
+    "load": "pipeline",
+    "load_all": "pipeline",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first asked for, so that ``import schemegen`` stays light."""
+    if name not in _HOME:
+        raise AttributeError(f"module 'schemegen' has no attribute {name!r}")
+    return getattr(import_module(f"schemegen.{_HOME[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

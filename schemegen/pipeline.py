@@ -6,32 +6,199 @@ are local so that a stage which needs neither sympy nor torch does not pay for t
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from schemegen.diagnostics import Diagnostic, Source, in_order
+from schemegen.diagnostics import Diagnostic, SchemeError, Source, in_order
+from schemegen.selection import choose_network, choose_scheme, root_of, source_of
 
-__all__ = ["diagnose"]
+if TYPE_CHECKING:
+    from torch.fx import GraphModule
+
+    from schemegen.analysis.model import Analysis
+    from schemegen.scheme import Checked
+    from schemegen.scheme.model import Scheme
+    from schemegen.scheme.network import NetworkSpec
+    from schemegen.step.program import Program
+
+__all__ = [
+    "Unit",
+    "analyze",
+    "build",
+    "check",
+    "diagnose",
+    "emit",
+    "examine",
+    "load",
+    "load_all",
+    "prepare",
+    "study",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """One scheme and what the stages before emission made of it."""
+
+    scheme: Scheme
+    program: Program
+    analysis: Analysis
+    network: NetworkSpec | None = None
+    diagnostics: tuple[Diagnostic, ...] = ()
+
+
+# --- the stages --------------------------------------------------------------------------------------
+
+
+def examine(
+    source: Source,
+    *,
+    root: Path | None = None,
+    pedantic: bool = False,
+    values: Mapping[str, str] | None = None,
+) -> tuple[Checked, tuple[Diagnostic, ...]]:
+    """Parse and check; ``values`` replace params by exact numbers. Returns the sound part and the rest."""
+    from schemegen.language import parse
+    from schemegen.scheme import check as check_file
+
+    parsed = parse(source)
+    if values:
+        from schemegen.values import with_values
+
+        parsed = with_values(parsed, values)
+    checked = check_file(parsed, root=root or root_of(source), pedantic=pedantic)
+    return checked, (*parsed.diagnostics, *checked.diagnostics)
+
+
+def study(scheme: Scheme, *, order: int | None = None) -> Unit:
+    """Lower and analyse."""
+    from schemegen.analysis import analyze as analyze_program
+    from schemegen.step import lower
+
+    program = lower(scheme)
+    analysis = analyze_program(scheme, program, order=order)
+    return Unit(scheme, program, analysis, diagnostics=analysis.diagnostics)
+
+
+def prepare(
+    source: Source,
+    *,
+    only: str | None = None,
+    network: str | Path | None = None,
+    order: int | None = None,
+    values: Mapping[str, str] | None = None,
+) -> tuple[Unit, ...]:
+    """Take every scheme of a text (or ``only`` one) through all stages before emission.
+
+    Errors: :class:`SchemeError` with all mistakes; warnings are in ``Unit.diagnostics``.
+    """
+    from schemegen.scheme import fit
+
+    checked, found = examine(source, values=values)
+    units = []
+    for scheme in (item for item in checked.schemes if only in (None, item.name)):
+        spec, remarks = choose_network(scheme, checked.networks, network)
+        unit = study(scheme, order=order)
+        said = (*remarks, *fit(scheme, spec), *unit.diagnostics)
+        units.append(Unit(scheme, unit.program, unit.analysis, spec, in_order(said)))
+    raise_errors((*found, *(item for unit in units for item in unit.diagnostics)))
+    return tuple(units)
+
+
+def emit(unit: Unit) -> GraphModule:
+    """Generate the network of a scheme as one graph."""
+    from schemegen.backends import emit_graph
+
+    assert unit.network is not None
+    return emit_graph(unit.program, unit.network)
+
+
+# --- what a user calls -------------------------------------------------------------------------------
 
 
 def diagnose(
-    source: Source, *, root: Path | None = None, network: str | None = None
+    source: Source,
+    *,
+    root: Path | None = None,
+    network: str | None = None,
+    pedantic: bool = False,
 ) -> tuple[Diagnostic, ...]:
     """Return everything ``schemegen check`` says of one text, in order.
 
     Parses, checks, fits each scheme to the networks of the text (only to ``network`` where one is
     named), analyses it and decides its claims. Never raises for a mistake of the user.
     """
-    from schemegen.analysis import analyze
-    from schemegen.language import parse
-    from schemegen.scheme import check, fit
-    from schemegen.step import lower
+    from schemegen.scheme import fit
 
-    parsed = parse(source)
-    checked = check(parsed, root=root)
-    found = [*parsed.diagnostics, *checked.diagnostics]
+    checked, found = examine(source, root=root, pedantic=pedantic)
     networks = [item for item in checked.networks if network in (None, item.name)]
     for scheme in checked.schemes:
         for spec in networks:
-            found.extend(fit(scheme, spec))
-        found.extend(analyze(scheme, lower(scheme)).diagnostics)
+            found += fit(scheme, spec)
+        found += study(scheme).diagnostics
     return in_order(found)
+
+
+def check(what: str | Path, *, pedantic: bool = False) -> tuple[Diagnostic, ...]:
+    """Return the diagnostics of a file, a scheme of the zoo or a text; empty where all is well."""
+    return diagnose(source_of(what), pedantic=pedantic)
+
+
+def load_all(what: str | Path) -> tuple[Scheme, ...]:
+    """Return every scheme of a file, of a zoo file or of a text.
+
+    Errors: :class:`SchemeError` with all mistakes of the text; :class:`UsageError` for a missing file.
+    """
+    checked, found = examine(source_of(what))
+    raise_errors(found)
+    return checked.schemes
+
+
+def load(what: str | Path, name: str | None = None) -> Scheme:
+    """Return the scheme of a file, of the zoo or of a text; ``name`` chooses where there are several.
+
+    Errors: as :func:`load_all`; :class:`UsageError` where ``name`` is missing or unknown.
+    """
+    return choose_scheme(load_all(what), name, str(what) if "\n" not in str(what) else "the text")
+
+
+def analyze(scheme: Scheme | str | Path, *, order: int | None = None) -> Analysis:
+    """Return everything that is known of a scheme; ``order`` is the largest tree kept.
+
+    A claim that fails raises nothing: ``analysis.verdicts`` and ``analysis.diagnostics`` say so.
+    """
+    return study(load(scheme) if isinstance(scheme, str | Path) else scheme, order=order).analysis
+
+
+def build(
+    scheme: Scheme | str | Path, network: str | Path | None = None, **values: object
+) -> GraphModule:
+    """Return the network of ``scheme`` as one ``torch.fx.GraphModule``.
+
+    Args:
+        network: the name of a network of the file or the zoo, or a path; where not given, the network
+                 of the file, or else ``digits``.
+        values:  exact numbers that replace params: ``k="1/10"``.
+    """
+    return emit(_unit(scheme, network, values))
+
+
+def _unit(
+    scheme: Scheme | str | Path, network: str | Path | None, values: Mapping[str, object]
+) -> Unit:
+    from schemegen.values import as_text
+
+    if isinstance(scheme, str | Path):
+        scheme = load(scheme)
+    numbers = {name: as_text(value) for name, value in values.items()}
+    (unit,) = prepare(scheme.source, only=scheme.name, network=network, values=numbers)
+    return unit
+
+
+def raise_errors(diagnostics: Iterable[Diagnostic]) -> None:
+    """Raise :class:`SchemeError` where there is an error among ``diagnostics``."""
+    found = tuple(diagnostics)
+    if any(item.is_error for item in found):
+        raise SchemeError(found)

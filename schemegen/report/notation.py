@@ -1,0 +1,198 @@
+"""How mathematics is written on a terminal: trees, exact numbers, powers, polynomials.
+
+A :class:`Script` says which characters there are: with Unicode ``h²`` and ``α``, without it ``h^2`` and
+``alpha``. Everything else here is built on it, so one report has one hand.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import sympy
+
+from schemegen.diagnostics import InternalError
+from schemegen.scheme.expressions import format_exact
+
+__all__ = ["Script", "Tree", "number", "parse_tree", "signed_sum"]
+
+SUPERSCRIPTS = str.maketrans("0123456789()-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁽⁾⁻")
+
+GREEK = {
+    **{"alpha": "α", "beta": "β", "gamma": "γ", "delta": "δ", "epsilon": "ε", "zeta": "ζ"},
+    **{"eta": "η", "theta": "θ", "kappa": "κ", "lambda": "λ", "mu": "μ", "nu": "ν", "xi": "ξ"},
+    **{"pi": "π", "rho": "ρ", "sigma": "σ", "tau": "τ", "phi": "φ", "chi": "χ", "psi": "ψ"},
+    **{"omega": "ω", "Gamma": "Γ", "Delta": "Δ", "Theta": "Θ", "Lambda": "Λ", "Xi": "Ξ"},
+    **{"Pi": "Π", "Sigma": "Σ", "Phi": "Φ", "Psi": "Ψ", "Omega": "Ω"},
+}
+
+WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+POWER = re.compile(r"\^(\d+)")
+
+
+class Tree(NamedTuple):
+    """A rooted tree: the field at its root and the branches on it."""
+
+    field: str
+    branches: tuple[Tree, ...]
+
+
+def parse_tree(text: str) -> Tree:
+    """Read ``f[f[f],g]``, the form of trees in the analysis."""
+    tree, rest = _parse_tree(text)
+    if rest:
+        raise InternalError(f"not a tree: {text!r}")
+    return tree
+
+
+def _parse_tree(text: str) -> tuple[Tree, str]:
+    match = WORD.match(text)
+    if match is None:
+        raise InternalError(f"a tree begins with a field, not {text!r}")
+    rest, branches = text[match.end() :], []
+    if rest.startswith("["):
+        while rest[:1] in ("[", ","):
+            branch, rest = _parse_tree(rest[1:])
+            branches.append(branch)
+        if not rest.startswith("]"):
+            raise InternalError(f"a tree lacks its ] before {rest!r}")
+        rest = rest[1:]
+    return Tree(match.group(), tuple(branches)), rest
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """The characters a report may use."""
+
+    unicode: bool = True
+
+    @property
+    def rule(self) -> str:
+        return "─" if self.unicode else "-"
+
+    @property
+    def bar(self) -> str:
+        return "│" if self.unicode else "|"
+
+    @property
+    def cross(self) -> str:
+        return "┼" if self.unicode else "+"
+
+    def power(self, base: str, exponent: int) -> str:
+        """Return ``h``, ``h²``; nothing for exponent 0."""
+        if exponent in (0, 1):
+            return base * exponent
+        if self.unicode:
+            return base + str(exponent).translate(SUPERSCRIPTS)
+        return f"{base}^{exponent}"
+
+    def name(self, text: str) -> str:
+        """Return a declared name; greek letters are spelled in files and drawn here."""
+        return GREEK.get(text, text) if self.unicode else text
+
+    def pretty(self, text: str) -> str:
+        """Return an expression of the language as a reader writes it: ``2 k``, ``(1 + k)²``."""
+        text = text.replace("*", " ")
+        if self.unicode:
+            text = POWER.sub(lambda match: match.group(1).translate(SUPERSCRIPTS), text)
+            text = WORD.sub(lambda match: GREEK.get(match.group(), match.group()), text)
+        return text
+
+    def exact(self, value: sympy.Expr) -> str:
+        """Return an exact number or coefficient."""
+        return self.pretty(format_exact(value))
+
+    def differential(self, tree: Tree) -> str:
+        """Return the elementary differential: ``f'f'f``, ``f''(f,f)``."""
+        name = self.name(tree.field)
+        if not tree.branches:
+            return name
+        inner = [self.differential(branch) for branch in tree.branches]
+        if len(inner) == 1:
+            return f"{name}'{inner[0]}" if len(name) == 1 else f"{name}' {inner[0]}"
+        return f"{name}{self.primes(len(inner))}({','.join(inner)})"
+
+    def primes(self, count: int) -> str:
+        if count <= 4:
+            return "'" * count
+        return f"({count})".translate(SUPERSCRIPTS) if self.unicode else f"^({count})"
+
+    def scaled(self, coefficient: sympy.Expr, power: str, what: str) -> tuple[bool, str]:
+        """Return whether ``coefficient * power * what`` has a minus sign, and the rest of it.
+
+        Without a ``power``: ``1/6 f'f'f``. With it: ``h²/24 f''(f,f)``, ``(1 - k) h/2 u''``.
+        """
+        rational, rest = coefficient.as_coeff_Mul()
+        if not rational.is_Rational:
+            rational, rest = sympy.Integer(1), coefficient
+        negative = bool(rational < 0)
+        p, q = abs(int(rational.p)), int(rational.q)
+        factor = "" if rest == 1 else self.factor(rest)
+        if not power:
+            if factor.startswith("1/") and p == 1 and q == 1:
+                return negative, what + factor[1:]
+            lead = str(p) if q == 1 else f"{p}/{q}"
+            parts = [lead if lead != "1" else "", factor, what]
+        else:
+            parts = [str(p) if p != 1 else "", factor, power + (f"/{q}" if q != 1 else ""), what]
+        return negative, " ".join(part for part in parts if part) or "1"
+
+    def factor(self, value: sympy.Expr) -> str:
+        """Return ``value`` so that it may stand before another factor."""
+        text = self.exact(value)
+        return f"({text})" if _is_sum(text) else text
+
+    def polynomial(self, coefficients: Sequence[sympy.Expr], variable: str) -> str:
+        """Return ``1 + z + z²/2`` from ascending coefficients."""
+        terms = [
+            self.scaled(value, self.power(variable, exponent), "")
+            for exponent, value in enumerate(coefficients)
+            if value != 0
+        ]
+        return signed_sum(terms) or "0"
+
+    def quotient(
+        self, numerator: Sequence[sympy.Expr], denominator: Sequence[sympy.Expr], variable: str
+    ) -> str:
+        """Return a rational function; a denominator 1 is not written."""
+        above = self.polynomial(numerator, variable)
+        below = self.polynomial(denominator, variable)
+        if below == "1":
+            return above
+        return f"{_grouped(above)} / {_grouped(below)}"
+
+
+def number(value: sympy.Expr | float, script: Script) -> str:
+    """Return an exact number as itself and a float to six digits."""
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    return script.exact(value)
+
+
+def signed_sum(terms: Sequence[tuple[bool, str]]) -> str:
+    """Join ``(negative, text)`` pairs: ``a - b + c``."""
+    return " ".join(_signed(terms))
+
+
+def _signed(terms: Sequence[tuple[bool, str]]) -> Iterator[str]:
+    for position, (negative, text) in enumerate(terms):
+        if position == 0:
+            yield f"-{text}" if negative else text
+        else:
+            yield f"{'-' if negative else '+'} {text}"
+
+
+def _grouped(text: str) -> str:
+    return f"({text})" if " " in text else text
+
+
+def _is_sum(text: str) -> bool:
+    """Whether a ``+`` or ``-`` stands outside every bracket."""
+    depth = 0
+    for position, character in enumerate(text):
+        depth += (character == "(") - (character == ")")
+        if depth == 0 and character in "+-" and (position == 0 or text[position - 1] == " "):
+            return True
+    return False

@@ -1,0 +1,86 @@
+"""Reading what a user names: a file, standard input, or a scheme or network of the zoo."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import sys
+from pathlib import Path
+
+from schemegen.diagnostics import Source, UsageError
+from schemegen.resources import resource_dir
+
+__all__ = ["display", "read", "read_file", "zoo_file", "zoo_names"]
+
+
+def read(file: str, stdin_name: str = "<stdin>") -> Source:
+    """Return the text of ``file``, of standard input for ``-``, or of the zoo for ``zoo/NAME``."""
+    if file == "-":
+        return Source(stdin_name, decode(sys.stdin.buffer.read(), stdin_name))
+    if file.startswith("zoo/") and not Path(file).exists():
+        return read_file(zoo_file(file))
+    return read_file(Path(file))
+
+
+def read_file(path: Path) -> Source:
+    """Return the text of the file ``path`` under the name that messages use.
+
+    Errors: :class:`UsageError` for a file that is missing, unreadable, a folder or not UTF-8.
+    """
+    name = display(path)
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        raise UsageError(f"no file {name}", _similar(path)) from None
+    except IsADirectoryError:
+        raise UsageError(f"{name} is a folder", f"name a file: {name}/*.scheme") from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise UsageError(f"{name} cannot be read: {reason.lower()}") from None
+    return Source(name, decode(data, name))
+
+
+def decode(data: bytes, name: str) -> str:
+    """Decode UTF-8; the message names the first byte that is not."""
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        byte = data[error.start]
+        raise UsageError(
+            f"{name} is not UTF-8: byte 0x{byte:02x} in line {line}", "save it as UTF-8"
+        ) from None
+
+
+def display(path: Path) -> str:
+    """Return ``path`` relative to the working directory where it lies below it."""
+    try:
+        relative = os.path.relpath(path)
+    except ValueError:  # another drive
+        return str(path)
+    return str(path) if relative.startswith("..") else Path(relative).as_posix()
+
+
+def zoo_names(kind: str = "schemes") -> tuple[str, ...]:
+    """Return the names of the shipped ``schemes`` or ``networks``, sorted."""
+    return tuple(sorted(path.stem for path in (resource_dir("zoo") / kind).glob("*.scheme")))
+
+
+def zoo_file(name: str, kinds: tuple[str, ...] = ("schemes", "networks")) -> Path:
+    """Return the shipped file of a scheme, or else of a network; ``zoo/rk2`` is ``rk2``."""
+    plain = name.removeprefix("zoo/").removesuffix(".scheme")
+    for kind in kinds:
+        if plain in zoo_names(kind):
+            return resource_dir("zoo") / kind / f"{plain}.scheme"
+    near = difflib.get_close_matches(plain, [n for kind in kinds for n in zoo_names(kind)], n=1)
+    hint = f"a similar name exists: {near[0]}" if near else "schemegen zoo list"
+    raise UsageError(f"the zoo has no {name}", hint)
+
+
+def _similar(path: Path) -> str | None:
+    if path.parent.is_dir():
+        names = sorted(item.name for item in path.parent.glob("*.scheme"))
+        near = difflib.get_close_matches(path.name, names, n=1)
+        if near:
+            return f"a similar name exists: {display(path.parent / near[0])}"
+    return None
