@@ -1,1 +1,5 @@
-"""What numerical analysis says of a step program: order, modified equation, stability, claims."""
+"""What a scheme is: order, modified equation, stability, structure and cost, exactly."""
+
+from schemegen.analysis.analyze import analyze
+
+__all__ = ["analyze"]
