@@ -173,12 +173,13 @@ class Declaration:
 
 @dataclass(frozen=True, slots=True)
 class Binding:
-    """``const g = expr``, ``schedule p = expr``, ``stepsize h = expr``."""
+    """``const g = expr``, ``schedule p = expr, first drop``, ``stepsize h = expr``."""
 
     keyword: Name
     name: Name
     value: Expression
     span: Span = field(compare=False, repr=False)
+    attributes: tuple[Attribute, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,137 @@
+"""The LALR parser of ``grammars/scheme.lark`` and its table cache.
+
+Building the tables takes some tenths of a second, so they are kept as JSON in the user's cache folder under a
+hash of the grammar and of lark's version. The file holds data only: nothing in it is executed, a damaged
+one is built anew, and the folder is safe to delete.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import sys
+import tempfile
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import lark
+from lark import Lark
+from lark.grammar import Rule
+from lark.lexer import TerminalDef
+
+from schemegen.diagnostics import Source
+from schemegen.language.newlines import Newlines
+from schemegen.language.tree import Builder
+from schemegen.resources import resource_dir
+
+__all__ = ["STARTS", "grammar_text", "parse_rule"]
+
+STARTS = ("start", "item", "sstmt", "nstmt", "trow", "wrow", "lrow", "assign")
+
+
+def grammar_text() -> str:
+    return (resource_dir("grammars") / "scheme.lark").read_text(encoding="utf-8")
+
+
+def _cache_folder() -> Path:
+    if folder := os.environ.get("SCHEMEGEN_CACHE"):
+        return Path(folder)
+    if sys.platform == "win32" and (local := os.environ.get("LOCALAPPDATA")):
+        return Path(local) / "schemegen"
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "schemegen"
+
+
+def _encode(value: Any) -> Any:
+    """Return lark's tables as JSON: dictionaries with any keys as pairs, tuples told from lists."""
+    if isinstance(value, dict):
+        return {"d": [[_encode(key), _encode(item)] for key, item in value.items()]}
+    if isinstance(value, (tuple, list)):
+        return {"t" if isinstance(value, tuple) else "l": [_encode(item) for item in value]}
+    if isinstance(value, (set, frozenset)):
+        return {"l": sorted(_encode(item) for item in value)}
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    raise TypeError(f"lark's tables hold a {type(value).__name__}")
+
+
+def _decode(value: Any) -> Any:
+    if not isinstance(value, dict):
+        return value
+    ((kind, items),) = value.items()
+    if kind == "d":
+        return {_decode(key): _decode(item) for key, item in items}
+    decoded = [_decode(item) for item in items]
+    return tuple(decoded) if kind == "t" else decoded
+
+
+def _build(text: str, builder: Builder, newlines: Newlines) -> Lark:
+    return Lark(
+        text,
+        parser="lalr",
+        start=list(STARTS),
+        postlex=newlines,
+        transformer=builder,
+        maybe_placeholders=False,
+    )
+
+
+def _tables(text: str) -> dict[str, Any]:
+    plain = Lark(
+        text, parser="lalr", start=list(STARTS), postlex=Newlines(), maybe_placeholders=False
+    )
+    data, memo = plain.memo_serialize([TerminalDef, Rule])
+    data["options"] = {
+        key: item
+        for key, item in data["options"].items()
+        if key in {"parser", "lexer", "start", "maybe_placeholders", "priority", "keep_all_tokens"}
+    }
+    encoded: dict[str, Any] = {"data": _encode(data), "memo": _encode(memo)}
+    return encoded
+
+
+def _store(path: Path, tables: dict[str, Any]) -> None:
+    """Write atomically; a read-only home only costs the time of the next build."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, suffix=".tmp")
+        with os.fdopen(handle, "w", encoding="utf-8") as stream:
+            json.dump(tables, stream)
+        os.replace(name, path)
+    except OSError:
+        return
+
+
+@lru_cache(maxsize=1)
+def _parser() -> tuple[Lark, Builder]:
+    text = grammar_text()
+    builder, newlines = Builder(), Newlines()
+    digest = hashlib.sha256(f"{lark.__version__}\n{text}".encode()).hexdigest()[:16]
+    path = _cache_folder() / f"parser-{digest}.json"
+    try:
+        stored = json.loads(path.read_text(encoding="utf-8"))
+        parser = Lark._load_from_dict(
+            _decode(stored["data"]),
+            _decode(stored["memo"]),
+            postlex=newlines,
+            transformer=builder,
+        )
+    except Exception:  # whatever is wrong with a cache, the grammar is the truth
+        parser = _build(text, builder, newlines)
+        _store(path, _tables(text))
+    return parser, builder
+
+
+def parse_rule(source: Source, text: str, offset: int, rule: str) -> tuple[Any, Builder]:
+    """Parse ``text``, which stands at ``offset`` of ``source``, by the grammar's ``rule``.
+
+    Raises lark's ``UnexpectedInput`` for a syntax error and ``SchemeError`` for a nesting beyond the limit.
+    Returns the node and the builder that holds the other limits that were passed.
+    """
+    parser, builder = _parser()
+    builder.begin(source, offset)
+    try:
+        return parser.parse(text, start=rule), builder
+    except lark.exceptions.VisitError as error:
+        raise error.orig_exc from error
