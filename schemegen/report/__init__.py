@@ -1,1 +1,21 @@
-"""Analysis to text, JSON and notebook reprs."""
+"""An analysis as text, JSON, LaTeX, Markdown or HTML."""
+
+from __future__ import annotations
+
+from schemegen.report.data import analysis_data, analysis_json
+from schemegen.report.html import report_html, scheme_latex
+from schemegen.report.latex import report_latex
+from schemegen.report.markdown import report_markdown
+from schemegen.report.network import NetworkSummary
+from schemegen.report.text import report_text
+
+__all__ = [
+    "NetworkSummary",
+    "analysis_data",
+    "analysis_json",
+    "report_html",
+    "report_latex",
+    "report_markdown",
+    "report_text",
+    "scheme_latex",
+]

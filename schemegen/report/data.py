@@ -1,0 +1,226 @@
+"""The analysis as JSON: the keys of the machine-readable report, exact numbers as text.
+
+A key that could not be decided is null, and ``notes`` holds the reason under its name.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import sympy
+
+from schemegen.analysis.model import Analysis, ModifiedEquation, Note, ParamFact, Stability
+from schemegen.scheme.expressions import format_exact
+from schemegen.scheme.model import Interval
+
+__all__ = ["analysis_data", "analysis_json"]
+
+VERSION = 1
+
+NOT_YET = "not analysed yet"
+
+# Why a key is null where the analysis itself gives no reason.
+REASONS = {
+    "stage_order": "only a Runge-Kutta tableau has stages in this sense",
+    "embedded_order": "the scheme has no embedded weights",
+    "error_constant": "only multistep schemes have one",
+    "modified_equation": NOT_YET,
+    "modified_sde": "the scheme has no noise",
+    "strong_order": "the scheme has no noise",
+    "weak_order": "the scheme has no noise",
+    "dispersion": NOT_YET,
+    "dissipation": NOT_YET,
+    "limits": "the scheme has no damping",
+    "contraction": "the scheme has no damping",
+    "ssp": "only decided for explicit tableaus",
+    "linear_monotonicity": NOT_YET,
+    "energy_preserving_to": NOT_YET,
+    "symplectic_to": NOT_YET,
+    "derivative_form": "only for schemes of one state and one field",
+}
+
+
+def analysis_json(data: Mapping[str, Any] | list[Mapping[str, Any]]) -> str:
+    """Return the text of ``analysis.json``: keys in the order of the report, a newline at the end."""
+    return json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def analysis_data(
+    analysis: Analysis, *, noise: bool = False, damping: bool = False
+) -> dict[str, Any]:
+    """Return the analysis as JSON data; ``noise`` and ``damping`` say what the scheme declares."""
+    a = analysis
+    norm = a.principal_error_norm
+    data: dict[str, Any] = {
+        "v": VERSION,
+        "scheme": a.scheme,
+        "title": a.title,
+        "states": list(a.states),
+        "fields": list(a.fields),
+        "params": [_param(item) for item in a.params],
+        "kind": a.kind,
+        "consistent": a.consistent,
+        "order": a.order,
+        "stage_order": a.stage_order,
+        "embedded_order": a.embedded_order,
+        "strong_order": a.strong_order,
+        "weak_order": a.weak_order,
+        "order_special": [{"when": item.when, "order": item.order} for item in a.order_special],
+        "order_conditions": [
+            {"state": item.state, "tree": item.tree, "residual": format_exact(item.residual)}
+            for item in a.order_conditions
+        ],
+        "principal_error": [
+            {"tree": item.tree, "coefficient": format_exact(item.coefficient)}
+            for item in a.principal_error
+        ],
+        "principal_error_norm": norm and {"exact": format_exact(norm[0]), "value": norm[1]},
+        "error_constant": _exact(a.error_constant),
+        "modified_equation": a.modified_equation and _modified(a.modified_equation),
+        "modified_sde": None,
+        "stability": _stability(a.stability),
+        "geometry": {
+            "symplectic": a.geometry.symplectic,
+            "symmetric": a.geometry.symmetric,
+            "algebraically_stable": a.geometry.algebraically_stable,
+            "conserves_quadratic": a.geometry.conserves_quadratic,
+            "energy_preserving_to": a.geometry.energy_preserving_to,
+            "symplectic_to": a.geometry.symplectic_to,
+            "reversible": a.geometry.reversible,
+            "parasitic_roots": a.geometry.parasitic_roots and list(a.geometry.parasitic_roots),
+            "fsal": a.geometry.fsal,
+        },
+        "dispersion": None,
+        "dissipation": None,
+        "limits": None,
+        "contraction": None,
+        "cost": {
+            "evaluations": dict(a.cost.evaluations),
+            "storage": a.cost.storage,
+            "combination_flops": a.cost.combination_flops,
+        },
+        "expect": [
+            {"claim": str(item.expectation), "holds": item.holds, "found": item.found}
+            for item in a.verdicts
+        ],
+    }
+    data["notes"] = list(_notes(data, a.notes, noise=noise, damping=damping))
+    return data
+
+
+def _param(fact: ParamFact) -> dict[str, Any]:
+    return {
+        "name": fact.name,
+        "learnable": fact.learnable,
+        "range": fact.range and _interval(fact.range),
+        "admissible": fact.admissible,
+    }
+
+
+def _interval(interval: Interval) -> str:
+    opening = "[" if interval.low_closed else "("
+    closing = "]" if interval.high_closed else ")"
+    ends = [
+        "-inf" if end == -sympy.oo else "inf" if end == sympy.oo else format_exact(end)
+        for end in (interval.low, interval.high)
+    ]
+    return f"{opening}{ends[0]}, {ends[1]}{closing}"
+
+
+def _modified(equation: ModifiedEquation) -> dict[str, Any]:
+    field = equation.field
+    form = equation.derivative_form
+    return {
+        "field": None
+        if field is None
+        else {
+            state: [
+                {
+                    "tree": term.tree,
+                    "h_power": term.h_power,
+                    "coefficient": format_exact(term.coefficient),
+                }
+                for term in terms
+            ]
+            for state, terms in field
+        },
+        "derivative_form": None
+        if form is None
+        else [
+            {
+                "derivative": term.derivative,
+                "h_power": term.h_power,
+                "coefficient": format_exact(term.coefficient),
+            }
+            for term in form
+        ],
+        "truncation": equation.truncation,
+        "valid": ", ".join(equation.valid),
+    }
+
+
+def _stability(s: Stability) -> dict[str, Any]:
+    function: dict[str, Any] = {
+        key: [format_exact(value) for value in values]
+        for key, values in (
+            ("numerator", s.numerator),
+            ("denominator", s.denominator),
+            ("rho", s.rho),
+            ("sigma", s.sigma),
+        )
+        if values is not None
+    }
+    if s.matrix is not None:
+        function["matrix"] = [[format_exact(value) for value in row] for row in s.matrix]
+    return {
+        "function": function or None,
+        "at_infinity": _exact(s.at_infinity),
+        "A": s.a_stable,
+        "L": s.l_stable,
+        "A_alpha_degrees": s.a_alpha_degrees,
+        "I": s.i_stable,
+        "zero_stable": s.zero_stable,
+        "real_interval": s.real_interval and [_exact(end) for end in s.real_interval],
+        "imaginary_interval": s.imaginary_interval
+        and [_exact(end) for end in s.imaginary_interval],
+        "linear_test": s.linear_test,
+        "ssp": _exact(s.ssp),
+        "linear_monotonicity": _exact(s.linear_monotonicity),
+    }
+
+
+def _exact(value: sympy.Expr | float | None) -> str | float | None:
+    """Return text for an exact number, and a number as it is."""
+    if value is None or isinstance(value, float):
+        return value
+    if value in (sympy.oo, -sympy.oo):
+        return "inf" if value == sympy.oo else "-inf"
+    return format_exact(value)
+
+
+def _notes(
+    data: Mapping[str, Any], notes: tuple[Note, ...], *, noise: bool, damping: bool
+) -> Iterator[dict[str, Any]]:
+    """Yield the notes of the analysis, then a reason for each null that they do not name."""
+    named = set()
+    for note in notes:
+        named |= {note.key, note.key.rpartition(".")[2]}
+        yield {"key": note.key, "text": note.text} | ({"code": note.code} if note.code else {})
+    for path in _nulls(data):
+        key = path.rpartition(".")[2]
+        if key in named or path in named or path.partition(".")[0] in named:
+            continue
+        reason = REASONS.get(key, "not decided")
+        if (noise and "no noise" in reason) or (damping and "no damping" in reason):
+            reason = NOT_YET
+        yield {"key": path, "text": reason}
+
+
+def _nulls(data: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+    for key, value in data.items():
+        if value is None:
+            yield prefix + key
+        elif isinstance(value, dict) and key != "function":
+            yield from _nulls(value, f"{prefix}{key}.")

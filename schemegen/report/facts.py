@@ -1,0 +1,247 @@
+"""What a report says of a scheme, line by line, whatever it is then laid out as."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import sympy
+
+from schemegen.analysis.model import Analysis, Stability, Verdict
+from schemegen.language import print_expression
+from schemegen.language.nodes import Index
+from schemegen.report.notation import Script, number
+from schemegen.scheme.model import Equations, Multistep, Scheme, Tableaus
+
+__all__ = ["Fact", "facts", "headline", "kind_of"]
+
+KINDS = {
+    "explicit": "explicit Runge-Kutta",
+    "dirk": "diagonally implicit Runge-Kutta",
+    "implicit": "implicit Runge-Kutta",
+    "additive": "additive Runge-Kutta",
+    "partitioned": "partitioned",
+    "exponential": "exponential",
+    "stochastic": "stochastic",
+    "two_step_rk": "two-step Runge-Kutta",
+    "one_step": "one-step",
+}
+
+COUNTS = {1: "one", 2: "two", 3: "three", 4: "four", 5: "five", 6: "six"}
+
+# The claims that are shown beside another fact, and the fact's key; others get a line of their own.
+CLAIMS = {"A_stable": "A", "L_stable": "L"}
+
+GEOMETRY = (
+    ("symplectic", "symplectic"),
+    ("symmetric", "symmetric"),
+    ("algebraically_stable", "algebraically stable"),
+    ("conserves_quadratic", "keeps quadratic invariants"),
+    ("reversible", "reversible"),
+    ("fsal", "first same as last"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """One line: ``label`` in the left column, ``text`` beside it, codes of the warnings it carries."""
+
+    key: str
+    label: str
+    text: str
+    codes: tuple[str, ...] = ()
+
+
+def headline(analysis: Analysis) -> str:
+    """Return ``rk2 - Explicit midpoint``."""
+    return f"{analysis.scheme} - {analysis.title}" if analysis.title else analysis.scheme
+
+
+def kind_of(analysis: Analysis, scheme: Scheme | None) -> str:
+    """Return the family in words: ``explicit Runge-Kutta, 2 stages``."""
+    parts = [KINDS.get(analysis.kind, analysis.kind.replace("_", " "))]
+    if scheme is not None:
+        match scheme.update:
+            case Tableaus(parts=tableaus):
+                stages = tableaus[0].tableau.stages
+                parts.append(f"{stages} stage{'s' * (stages != 1)}")
+            case Multistep(alpha=alpha):
+                parts = [f"{COUNTS.get(len(alpha) - 1, str(len(alpha) - 1))}-step"]
+        for param in scheme.params:
+            if param.learnable:
+                where = "network-wide" if param.per == "network" else f"at each {param.per}"
+                parts.append(f"learnable {param.name} {where}")
+    return ", ".join(parts)
+
+
+def facts(analysis: Analysis, scheme: Scheme | None, script: Script) -> tuple[Fact, ...]:
+    """Return every line between the head and the modified equation, in reading order."""
+    claims = {item.expectation.claim: item for item in analysis.verdicts}
+    codes: dict[str, list[str]] = {}
+    for note in analysis.notes:
+        if note.code:
+            codes.setdefault(note.key, []).append(note.code)
+    found = [
+        *_update(scheme, script),
+        *_order(analysis, claims, script),
+        *_stability(analysis.stability, claims, script),
+        *_structure(analysis, claims),
+        *_cost(analysis, scheme),
+    ]
+    return tuple(replace(fact, codes=tuple(codes.get(fact.key, ()))) for fact in found)
+
+
+def _update(scheme: Scheme | None, script: Script) -> Iterator[Fact]:
+    if scheme is None or not isinstance(scheme.update, Equations):
+        return
+    label = "update"
+    for item in scheme.update.maps:
+        left = f"{item.name}({', '.join(item.arguments)})"
+        yield Fact("update", label, f"{left} = {script.pretty(print_expression(item.body))}")
+        label = ""
+    for line in scheme.update.assignments:
+        target = line.target
+        left = print_expression(target) if isinstance(target, Index) else target.id
+        right = script.pretty(print_expression(line.value))
+        yield Fact("update", label, f"{script.pretty(left)} = {right}")
+        label = ""
+
+
+def _order(a: Analysis, claims: dict[str, Verdict], script: Script) -> Iterator[Fact]:
+    special = "; ".join(
+        f"{item.order} only at {script.pretty(item.when)}" for item in a.order_special
+    )
+    orders = (
+        ("order", "order", a.order, True),
+        ("stage_order", "stage order", a.stage_order, False),
+        ("embedded_order", "embedded order", a.embedded_order, False),
+        ("strong_order", "strong order", a.strong_order, False),
+        ("weak_order", "weak order", a.weak_order, False),
+    )
+    for key, label, value, always in orders:
+        if value is None and not always and key not in claims:
+            continue
+        text = _open(value) + _expected(claims.get(key))
+        yield Fact(key, label, f"{text}; {special}" if special and key == "order" else text)
+    if a.error_constant is not None:
+        yield Fact("error_constant", "error constant", script.exact(a.error_constant))
+    match a.consistent:
+        case str():
+            text = f"with {script.pretty(a.consistent)}"
+        case value:
+            text = _yes(value)
+    yield Fact("consistent", "consistent", text + _expected(claims.get("consistent")))
+
+
+def _stability(s: Stability, claims: dict[str, Verdict], script: Script) -> Iterator[Fact]:
+    if s.rho is not None and s.sigma is not None:
+        zeta = script.name("zeta")
+        rho, sigma = script.name("rho"), script.name("sigma")
+        yield Fact("stability.function", f"{rho}({zeta})", script.polynomial(s.rho, zeta))
+        yield Fact("stability.function", f"{sigma}({zeta})", script.polynomial(s.sigma, zeta))
+    zero = script.pretty(s.zero_stable) if isinstance(s.zero_stable, str) else _yes(s.zero_stable)
+    zero += _expected(claims.get("zero_stable"))
+    yield Fact("stability.zero_stable", "zero-stable", zero)
+    yield Fact("stability.A", "A-stable", _a_stable(s) + _expected(claims.get("A_stable")))
+    if s.a_stable or "L_stable" in claims:
+        yield Fact("stability.L", "L-stable", _yes(s.l_stable) + _expected(claims.get("L_stable")))
+    if s.numerator is not None and s.denominator is not None:
+        text = script.quotient(s.numerator, s.denominator, "z")
+        yield Fact("stability.function", "R(z)", text)
+    if s.linear_test is not None:
+        yield Fact(
+            "stability.linear_test", "linear test", f"stable for {script.pretty(s.linear_test)}"
+        )
+    elif s.real_interval is not None:
+        text = "z in " + _interval(s.real_interval, script, "real", "")
+        if s.imaginary_interval is not None:
+            text += ", " + _interval(s.imaginary_interval, script, "imaginary", "i")
+        yield Fact("stability.real_interval", "stable for", text)
+    if s.ssp is not None:
+        yield Fact("stability.ssp", "SSP", f"coefficient {number(s.ssp, script)}")
+
+
+def _a_stable(s: Stability) -> str:
+    text = _yes(s.a_stable)
+    if not s.a_stable and s.a_alpha_degrees:
+        return f"{text}; A({s.a_alpha_degrees:.2f} degrees)"
+    return text
+
+
+def _interval(ends: tuple[sympy.Expr | float, ...], script: Script, axis: str, unit: str) -> str:
+    low, high = ends
+    if low == 0 and high == 0:
+        return f"only z = 0 on the {axis} axis" if axis == "real" else f"only z = 0 on the {axis}"
+    if low == -sympy.oo and high == sympy.oo:
+        return f"the whole {axis} axis"
+    below = "(-inf" if low == -sympy.oo else f"[{_end(low, script, unit)}"
+    above = "inf)" if high == sympy.oo else f"{_end(high, script, unit)}]"
+    return f"{below}, {above} on the {axis}{' axis' if axis == 'real' else ''}"
+
+
+def _end(value: sympy.Expr | float, script: Script, unit: str) -> str:
+    text = number(value, script)
+    if not unit or text == "0":
+        return text
+    if text in ("1", "-1"):
+        return text.replace("1", unit)
+    return f"{text} {unit}"
+
+
+def _structure(a: Analysis, claims: dict[str, Verdict]) -> Iterator[Fact]:
+    g = a.geometry
+    kept = [text for name, text in GEOMETRY if getattr(g, name) is True and name not in claims]
+    for name, text in GEOMETRY:
+        if name in claims:
+            value = getattr(g, name)
+            yield Fact(f"geometry.{name}", text, _yes(value) + _expected(claims[name]))
+    if kept:
+        yield Fact("geometry", "structure", ", ".join(kept))
+    if g.parasitic_roots:
+        yield Fact("geometry.parasitic_roots", "parasitic roots", ", ".join(g.parasitic_roots))
+    shown = {"order", "stage_order", "embedded_order", "strong_order", "weak_order", "consistent"}
+    shown |= {"zero_stable", "A_stable", "L_stable", *(name for name, _ in GEOMETRY)}
+    for claim, verdict in claims.items():
+        if claim not in shown:
+            text = verdict.found + _expected(verdict)
+            yield Fact(claim, claim.replace("_", " "), text)
+
+
+def _cost(a: Analysis, scheme: Scheme | None) -> Iterator[Fact]:
+    weights = {drift.name: drift.weights for drift in scheme.drifts} if scheme else {}
+    parts = [
+        f"{count} evaluation{'s' * (count != 1)} of {name}" for name, count in a.cost.evaluations
+    ]
+    text = _listed(parts) + " a step" if parts else "no evaluation"
+    sets = {weights.get(name, "step") for name, _ in a.cost.evaluations}
+    many = any(count > 1 for _, count in a.cost.evaluations)
+    if many and sets == {"step"}:
+        text += ", one set of weights" + (" each" if len(parts) > 1 else "")
+    elif many and len(sets) == 1:
+        text += f", weights per {next(iter(sets))}"
+    yield Fact("cost", "cost", text)
+
+
+def _listed(parts: Sequence[str]) -> str:
+    return " and ".join([", ".join(parts[:-1]), parts[-1]] if len(parts) > 1 else parts)
+
+
+def _expected(verdict: Verdict | None) -> str:
+    """Return ``   (expected 2: holds)`` for a claim of the file."""
+    if verdict is None:
+        return ""
+    outcome = {True: "holds", False: "fails", None: "not decided"}[verdict.holds]
+    item = verdict.expectation
+    if item.value is None:
+        return f"   (expected: {outcome})"
+    relation = "" if item.operator in ("=", None) else f"{item.operator} "
+    value = _yes(item.value) if isinstance(item.value, bool) else str(item.value)
+    return f"   (expected {relation}{value}: {outcome})"
+
+
+def _yes(value: bool | None) -> str:
+    return {True: "yes", False: "no", None: "not decided"}[value]
+
+
+def _open(value: int | str | None) -> str:
+    return "not decided" if value is None else str(value)

@@ -1,0 +1,227 @@
+"""The report as text: the tableau beside the facts, the modified equation, the network, the notes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from io import StringIO
+from textwrap import wrap
+
+from rich.cells import cell_len
+from rich.console import Console
+from rich.text import Text
+
+from schemegen.analysis.model import Analysis
+from schemegen.report.equation import derivative_form, field_form, truncation
+from schemegen.report.facts import Fact, facts, headline, kind_of
+from schemegen.report.grid import draw
+from schemegen.report.network import NetworkSummary
+from schemegen.report.notation import Script
+from schemegen.scheme.model import Scheme
+
+__all__ = ["report_text"]
+
+WIDEST = 108
+GAP = 3
+LABEL = 16
+LEAST_BESIDE = 44  # columns that facts need beside a tableau; else they stand below it
+LEVELS = 2
+
+VERDICTS = (
+    (r"\(expected[^)]*: holds\)", "green"),
+    (r"\(expected[^)]*: fails\)", "bold red"),
+    (r"\(expected[^)]*: not decided\)", "yellow"),
+    (r"\b[EW]\d{4}\b", "yellow"),
+)
+
+
+def report_text(
+    analysis: Analysis,
+    scheme: Scheme | None = None,
+    network: NetworkSummary | None = None,
+    *,
+    width: int = 100,
+    color: bool = False,
+    unicode: bool = True,
+    full: bool = False,
+) -> str:
+    """Return the report of one scheme.
+
+    Args:
+        width: columns of the terminal; lines are broken between terms, never cut.
+        full:  every term of the modified equation and every condition instead of the leading ones.
+    """
+    script = Script(unicode)
+    width = min(width, WIDEST)
+    lines = [
+        *_head(analysis, scheme, script, width),
+        *_body(analysis, scheme, script, width),
+        *_modified(analysis, scheme, script, width, full),
+        *(_conditions(analysis, script, width) if full else ()),
+        *(_network(network, width) if network else ()),
+        *_notes(analysis, width),
+    ]
+    return render("\n".join(line.rstrip() for line in lines), color=color)
+
+
+def render(text: str, *, color: bool) -> str:
+    """Return ``text`` with the colours of verdicts and codes; without colour it is as it was."""
+    if not color:
+        return text + "\n"
+    styled = Text(text)
+    first, _, _ = text.partition("\n")
+    styled.stylize("bold", 0, len(first))
+    for pattern, style in VERDICTS:
+        styled.highlight_regex(pattern, style)
+    stream = StringIO()
+    console = Console(
+        file=stream, force_terminal=True, color_system="standard", width=10_000, no_color=False
+    )
+    console.print(styled, soft_wrap=True, highlight=False)
+    return stream.getvalue()
+
+
+def _head(analysis: Analysis, scheme: Scheme | None, script: Script, width: int) -> Iterator[str]:
+    left, right = headline(analysis), kind_of(analysis, scheme)
+    space = width - cell_len(left) - cell_len(right)
+    if space >= 2:
+        yield left + " " * space + right
+    else:
+        yield from wrap(left, width)
+        yield from wrap(right, width)
+    yield script.rule * width
+
+
+def _body(analysis: Analysis, scheme: Scheme | None, script: Script, width: int) -> Iterator[str]:
+    grid = draw(scheme, script) if scheme is not None else ()
+    lines = facts(analysis, scheme, script)
+    across = max((len(line) for line in grid), default=0)
+    beside = across + 2 + GAP
+    if not grid or width - beside < LEAST_BESIDE:
+        yield from ("  " + line for line in grid)
+        if grid:
+            yield ""
+        yield from _rows(lines, width)
+        return
+    right = list(_rows(lines, width - beside))
+    for position in range(max(len(grid), len(right))):
+        left = grid[position] if position < len(grid) else ""
+        text = right[position] if position < len(right) else ""
+        yield f"  {left:<{across + GAP}}{text}"
+
+
+def _rows(lines: Sequence[Fact], width: int) -> Iterator[str]:
+    """Lay facts out in two columns; a long text goes on below its own beginning."""
+    column = min(max([LABEL, *(cell_len(line.label) + 2 for line in lines)]), width // 2)
+    for line in lines:
+        text = "   ".join([line.text, *line.codes])
+        pieces = _folded(text, width - column)
+        for position, piece in enumerate(pieces):
+            yield f"{line.label if position == 0 else '':<{column}}{piece}"
+
+
+def _folded(text: str, width: int) -> list[str]:
+    """Break between words; the verdict in brackets stays in one piece where it can."""
+    if cell_len(text) <= width:
+        return [text]
+    return wrap(text, max(width, 10), break_long_words=False, break_on_hyphens=False) or [""]
+
+
+def _filled(words: Sequence[str], lead: str, width: int) -> Iterator[str]:
+    """Set words after ``lead``, breaking between them; what follows is set in below the lead."""
+    line, empty = lead, True
+    for word in words:
+        if not empty and len(line) + 1 + len(word) > width:
+            yield line
+            line, empty = " " * len(lead), True
+        line += word if empty else " " + word
+        empty = False
+    yield line
+
+
+def _modified(
+    analysis: Analysis, scheme: Scheme | None, script: Script, width: int, full: bool
+) -> Iterator[str]:
+    equation = analysis.modified_equation
+    if equation is None:
+        return
+    levels = None if full else LEVELS
+    yield ""
+    if equation.field is not None:
+        power = script.power("h", truncation(equation, levels))
+        remarks = f" ({', '.join(equation.valid)})" if equation.valid else ""
+        yield from _folded(
+            f"The network integrates, up to O({power}), the modified equation{remarks}", width
+        )
+        for state, terms in equation.field:
+            lead = f"   {script.name(state)}' = "
+            yield from _filled(field_form(terms, script, levels=levels), lead, width)
+    if equation.derivative_form is not None and (full or _many_steps(scheme)):
+        field = " + ".join(analysis.fields)
+        words = derivative_form(equation.derivative_form, analysis.states[0], field, script)
+        yield from _filled(words, "   in derivatives: ", width)
+    if analysis.principal_error_norm is not None and analysis.order is not None:
+        value = analysis.principal_error_norm[1]
+        yield f"   principal error norm {value:.4g} (trees of order {analysis.order + 1})"
+
+
+def _many_steps(scheme: Scheme | None) -> bool:
+    """Whether the derivative form is what readers of the field quote: multistep and step equations."""
+    from schemegen.scheme.model import Tableaus
+
+    return scheme is None or not isinstance(scheme.update, Tableaus)
+
+
+def _conditions(analysis: Analysis, script: Script, width: int) -> Iterator[str]:
+    """Yield the order conditions, the failing ones with what they miss by."""
+    if not analysis.order_conditions:
+        return
+    several = len({item.state for item in analysis.order_conditions}) > 1
+    rows = [
+        (
+            f"{item.state}: {item.tree}" if several else item.tree,
+            "holds" if item.residual == 0 else f"misses by {script.exact(item.residual)}",
+        )
+        for item in analysis.order_conditions
+    ]
+    column = min(max(len(tree) for tree, _ in rows) + 2, max(width // 2, 8))
+    yield ""
+    yield "order conditions"
+    for tree, outcome in rows:
+        yield from _folded(f"   {tree:<{column}}{outcome}", width)
+
+
+def _network(network: NetworkSummary, width: int) -> Iterator[str]:
+    shape = "x".join(map(str, network.input_shape))
+    widths = ", ".join(map(str, network.widths))
+    steps = " + ".join(map(str, network.steps))
+    label = f"{network.name} network"
+    column = max(LABEL + 8, len(label) + 2)
+    parts = (
+        (f"{shape} -> {network.classes} classes", f"stages {widths}", f"steps {steps}"),
+        (
+            f"fx, {network.nodes} nodes",
+            f"parameters {network.parameters:,} (scheme coefficients {network.coefficients:,})",
+        ),
+    )
+    yield ""
+    for name, items in ((label, parts[0]), ("   graph", parts[1])):
+        line = f"{name:<{column}}" + "     ".join(items)
+        if len(line) <= width:
+            yield line
+            continue
+        yield name
+        yield from (f"      {item}" for item in items)
+
+
+def _notes(analysis: Analysis, width: int) -> Iterator[str]:
+    """Yield what was not decided or was assumed; notes that carry a warning's code stand in its line."""
+    notes = [note for note in analysis.notes if note.code is None]
+    if not notes:
+        return
+    yield ""
+    yield "notes"
+    for note in notes:
+        key = note.key.rpartition(".")[2].replace("_", " ")
+        pieces = _folded(f"{key}: {note.text}", width - 5)
+        for position, piece in enumerate(pieces):
+            yield ("   " if position == 0 else "     ") + piece
