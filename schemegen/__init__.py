@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from schemegen.diagnostics import InternalError, SchemeError, UsageError
-    from schemegen.pipeline import analyze, build, check, diagnose, load, load_all
+    from schemegen.pipeline import analyze, build, check, compile_scheme, diagnose, load, load_all
 
 __version__ = "0.1.0"
 
@@ -19,6 +19,7 @@ __all__ = [
     "analyze",
     "build",
     "check",
+    "compile_scheme",
     "diagnose",
     "load",
     "load_all",
@@ -31,6 +32,7 @@ _HOME = {
     "analyze": "pipeline",
     "build": "pipeline",
     "check": "pipeline",
+    "compile_scheme": "pipeline",
     "diagnose": "pipeline",
     "load": "pipeline",
     "load_all": "pipeline",

@@ -12,18 +12,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from schemegen.diagnostics import Diagnostic, SchemeError, Source, in_order
+from schemegen.files import write_folder
 from schemegen.selection import choose_network, choose_scheme, root_of, source_of
 
 if TYPE_CHECKING:
     from torch.fx import GraphModule
 
     from schemegen.analysis.model import Analysis
+    from schemegen.artifacts import Build
     from schemegen.scheme import Checked
     from schemegen.scheme.model import Scheme
     from schemegen.scheme.network import NetworkSpec
     from schemegen.step.program import Program
 
 __all__ = [
+    "EMIT",
     "Unit",
     "analyze",
     "build",
@@ -31,11 +34,14 @@ __all__ = [
     "diagnose",
     "emit",
     "examine",
+    "finish",
     "load",
     "load_all",
     "prepare",
     "study",
 ]
+
+EMIT = ("fx", "python", "json")
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +121,14 @@ def emit(unit: Unit) -> GraphModule:
     return emit_graph(unit.program, unit.network)
 
 
+def finish(unit: Unit) -> Build:
+    """Generate the network and keep it with what it was made from."""
+    from schemegen.artifacts import Build
+
+    assert unit.network is not None
+    return Build(unit.scheme, unit.program, unit.analysis, unit.network, emit(unit))
+
+
 # --- what a user calls -------------------------------------------------------------------------------
 
 
@@ -183,6 +197,26 @@ def build(
         values:  exact numbers that replace params: ``k="1/10"``.
     """
     return emit(_unit(scheme, network, values))
+
+
+def compile_scheme(
+    scheme: Scheme | str | Path,
+    network: str | Path | None = None,
+    *,
+    output: str | Path = "build",
+    emit: Iterable[str] = EMIT,
+    **values: object,
+) -> Path:
+    """Write ``output/<name>/`` with the files of :data:`schemegen.artifacts.FORMS`; return the folder.
+
+    Byte-equal from run to run and written in one go: a reader sees the old folder or the new one.
+    """
+    from schemegen.artifacts import artifacts
+
+    build = finish(_unit(scheme, network, values))
+    folder = Path(output) / build.scheme.name
+    write_folder(folder, artifacts(build, emit))
+    return folder
 
 
 def _unit(

@@ -13,7 +13,7 @@ import sympy
 
 from schemegen.analysis.model import Analysis, ModifiedEquation, Note, ParamFact, Stability
 from schemegen.scheme.expressions import format_exact
-from schemegen.scheme.model import Interval
+from schemegen.scheme.model import Interval, Scheme
 
 __all__ = ["analysis_data", "analysis_json"]
 
@@ -47,11 +47,11 @@ def analysis_json(data: Mapping[str, Any] | list[Mapping[str, Any]]) -> str:
     return json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
-def analysis_data(
-    analysis: Analysis, *, noise: bool = False, damping: bool = False
-) -> dict[str, Any]:
-    """Return the analysis as JSON data; ``noise`` and ``damping`` say what the scheme declares."""
+def analysis_data(analysis: Analysis, scheme: Scheme | None = None) -> dict[str, Any]:
+    """Return the analysis as JSON data; ``scheme`` tells what a null key is for."""
     a = analysis
+    noise = bool(scheme.noises) if scheme is not None else a.kind == "stochastic"
+    damping = scheme is not None and scheme.damping is not None
     norm = a.principal_error_norm
     data: dict[str, Any] = {
         "v": VERSION,

@@ -21,7 +21,9 @@ def report_html(analysis: Analysis, scheme: Scheme | None = None) -> str:
     script = Script()
     parts = [
         '<div class="schemegen-report">',
-        f"<p><b>{escape(headline(analysis))}</b><br>{escape(kind_of(analysis, scheme))}</p>",
+        # A title is text: MathJax is told to leave its dollars alone.
+        f'<p class="mathjax_ignore tex2jax_ignore"><b>{escape(headline(analysis))}</b><br>'
+        f"{escape(kind_of(analysis, scheme))}</p>",
     ]
     if scheme is not None and (grid := draw(scheme, script)):
         parts.append(f"<pre>{escape(chr(10).join(grid))}</pre>")

@@ -1,0 +1,214 @@
+"""The files that are written for a scheme: each form a network or an analysis can be kept in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from schemegen.diagnostics import UsageError
+
+if TYPE_CHECKING:
+    from torch.fx import GraphModule
+
+    from schemegen.analysis.model import Analysis
+    from schemegen.report import NetworkSummary
+    from schemegen.scheme.model import Scheme
+    from schemegen.scheme.network import NetworkSpec
+    from schemegen.step.program import Program
+
+__all__ = ["FORMS", "Build", "artifacts", "dumps", "summary"]
+
+
+@dataclass(frozen=True, slots=True)
+class Build:
+    """One scheme with its generated network."""
+
+    scheme: Scheme
+    program: Program
+    analysis: Analysis
+    network: NetworkSpec
+    graph: GraphModule
+
+
+def artifacts(build: Build, emit: Iterable[str]) -> dict[str, str | bytes]:
+    """Return the files of a build by name: one for each form asked for, and the scheme itself.
+
+    Errors: :class:`UsageError` for a form that is unknown or whose library is missing.
+    """
+    files: dict[str, str | bytes] = {}
+    for form in emit:
+        if form not in FORMS:
+            raise UsageError(f"unknown form `{form}`", f"forms: {', '.join(FORMS)}")
+        name, write = FORMS[form]
+        files[name] = write(build)
+    files["scheme.scheme"] = scheme_text(build)
+    return files
+
+
+def scheme_text(build: Build) -> str:
+    """Return a file that compiles to the same network: the scheme as written, its network below it.
+
+    A file that holds this one scheme is kept as it is; of others the scheme is printed again.
+    """
+    from schemegen.language import parse, print_file
+    from schemegen.language.nodes import File, Import, NetworkNode, SchemeNode
+
+    source = build.scheme.source
+    file = parse(source).file
+    schemes = [item for item in file.items if isinstance(item, SchemeNode)]
+    networks = [item for item in file.items if isinstance(item, NetworkNode)]
+    own = build.network.source == source
+    alone = len(schemes) == 1 and not any(isinstance(item, Import) for item in file.items)
+    if alone and (own or not networks):
+        text = source.text if source.text.endswith("\n") else source.text + "\n"
+    else:
+        kept = [
+            item
+            for item in file.items
+            if (isinstance(item, SchemeNode) and item.name.id == build.scheme.name)
+            or (isinstance(item, NetworkNode) and own and item.name.id == build.network.name)
+        ]
+        text = print_file(File(source, tuple(kept)))
+    if own:
+        return text
+    other = parse(build.network.source).file
+    nodes = [
+        item
+        for item in other.items
+        if isinstance(item, NetworkNode) and item.name.id == build.network.name
+    ]
+    return text + "\n" + print_file(File(build.network.source, tuple(nodes)))
+
+
+def _graph(build: Build) -> str:
+    return f"{build.graph.graph}\n"
+
+
+def _python(build: Build) -> str:
+    from schemegen.backends import emit_source
+
+    return emit_source(build.program, build.network)
+
+
+def _json(build: Build) -> str:
+    from schemegen.report import analysis_data, analysis_json
+
+    return analysis_json(analysis_data(build.analysis, build.scheme))
+
+
+def _latex(build: Build) -> str:
+    from schemegen.report import report_latex
+
+    return report_latex(build.analysis, build.scheme)
+
+
+def _dot(build: Build) -> str:
+    """Return the graph for graphviz: a node for each of the graph's, an edge for each use."""
+    lines = [f"digraph {_quoted(build.scheme.name)} {{", "  rankdir=TB;", "  node [shape=box];"]
+    for node in build.graph.graph.nodes:
+        label = node.name if node.op != "call_module" else f"{node.name}\n{node.target}"
+        lines.append(f"  {_quoted(node.name)} [label={_quoted(label)}];")
+        lines += [
+            f"  {_quoted(used.name)} -> {_quoted(node.name)};" for used in node.all_input_nodes
+        ]
+    return "\n".join([*lines, "}"]) + "\n"
+
+
+def _quoted(text: str) -> str:
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    return f'"{escaped}"'
+
+
+def _onnx(build: Build) -> bytes:
+    """Return the network as an ONNX model for one example; batch is its first, free dimension."""
+    from importlib.util import find_spec
+
+    missing = [name for name in ("onnx", "onnxscript") if find_spec(name) is None]
+    if missing:
+        names = " ".join(missing)
+        raise UsageError(f"--emit onnx needs {' and '.join(missing)}", f"pip install {names}")
+    import torch
+
+    example = torch.zeros(2, *build.network.input_shape)
+    batch = torch.export.Dim("batch")
+    program = torch.onnx.export(
+        build.graph.eval(), (example,), dynamo=True, dynamic_shapes=({0: batch},), verbose=False
+    )
+    if program is None:
+        raise UsageError("torch could not write this network as ONNX")
+    data: bytes = program.model_proto.SerializeToString(deterministic=True)
+    return data
+
+
+FORMS: Mapping[str, tuple[str, Callable[[Build], str | bytes]]] = {
+    "fx": ("graph.txt", _graph),
+    "python": ("model.py", _python),
+    "json": ("analysis.json", _json),
+    "latex": ("analysis.tex", _latex),
+    "dot": ("graph.dot", _dot),
+    "onnx": ("model.onnx", _onnx),
+}
+
+
+def dumps(build: Build, what: str) -> str:
+    """Return one of the compiler's own forms of a scheme: ``ast``, ``step`` or ``fx``."""
+    match what:
+        case "ast":
+            from schemegen.language import parse
+            from schemegen.language.nodes import SchemeNode
+
+            items = parse(build.scheme.source).file.items
+            return "\n".join(
+                tree(item)
+                for item in items
+                if isinstance(item, SchemeNode) and item.name.id == build.scheme.name
+            )
+        case "step":
+            from schemegen.step import dump
+
+            return dump(build.program)
+        case _:
+            return _graph(build)
+
+
+def tree(node: object, indent: int = 0) -> str:
+    """Return a syntax tree, a field a line; spans are left out."""
+    from dataclasses import fields, is_dataclass
+
+    lead = "  " * indent
+    if not is_dataclass(node):
+        return f"{lead}{node!r}"
+    lines = [f"{lead}{type(node).__name__}"]
+    for field in fields(node):
+        value = getattr(node, field.name)
+        if not field.repr:
+            continue
+        if isinstance(value, tuple):
+            lines.append(f"{lead}  {field.name}:")
+            lines += [tree(item, indent + 2) for item in value]
+        elif is_dataclass(value):
+            lines += [f"{lead}  {field.name}:", tree(value, indent + 2)]
+        else:
+            lines.append(f"{lead}  {field.name} = {value!r}")
+    return "\n".join(lines)
+
+
+def summary(build: Build) -> NetworkSummary:
+    """Return what the report says of the network."""
+    from schemegen.report import NetworkSummary
+
+    spec = build.network
+    names = {param.name for param in build.scheme.params}
+    parameters = dict(build.graph.named_parameters())
+    coefficients = {name: item for name, item in parameters.items() if set(name.split(".")) & names}
+    return NetworkSummary(
+        name=spec.name,
+        input_shape=spec.input_shape,
+        classes=spec.classes,
+        widths=tuple(stage.width for stage in spec.stages),
+        steps=tuple(stage.steps for stage in spec.stages),
+        nodes=len(build.graph.graph.nodes),
+        parameters=sum(item.numel() for item in parameters.values()),
+        coefficients=sum(item.numel() for item in coefficients.values()),
+    )

@@ -1,0 +1,63 @@
+"""Options that hold several things: ``k=0.1``, ``name=module:Class``, ``fx,json``."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+
+import click
+
+__all__ = ["listed", "python_blocks", "settings"]
+
+NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}\Z")
+CLASS = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*\Z", re.ASCII)
+
+Callback = Callable[[click.Context, click.Parameter, str], tuple[str, ...]]
+
+
+def listed(known: Sequence[str]) -> Callback:
+    """Return a callback that reads ``a,b`` where each word is one of ``known``."""
+
+    def callback(ctx: click.Context, parameter: click.Parameter, value: str) -> tuple[str, ...]:
+        words = tuple(dict.fromkeys(word for word in re.split(r"[\s,]+", value) if word))
+        for word in words:
+            if word not in known:
+                raise click.BadParameter(f"{word!r} is none of {', '.join(known)}", ctx, parameter)
+        if value and not words:
+            raise click.BadParameter("names nothing", ctx, parameter)
+        return words
+
+    return callback
+
+
+def settings(
+    ctx: click.Context, parameter: click.Parameter, value: tuple[str, ...]
+) -> dict[str, str]:
+    """Read ``k=0.1`` once a name; the number is left to the language's own parser."""
+    return _pairs(ctx, parameter, value, "k=0.1")
+
+
+def python_blocks(
+    ctx: click.Context, parameter: click.Parameter, value: tuple[str, ...]
+) -> dict[str, str]:
+    """Read ``name=module:Class`` once a name."""
+    pairs = _pairs(ctx, parameter, value, "name=package.module:Class")
+    for item in pairs.values():
+        if not CLASS.match(item):
+            raise click.BadParameter(f"{item!r} is not of the form module:Class", ctx, parameter)
+    return pairs
+
+
+def _pairs(
+    ctx: click.Context, parameter: click.Parameter, value: tuple[str, ...], example: str
+) -> dict[str, str]:
+    pairs: dict[str, str] = {}
+    for item in value:
+        name, equals, text = item.partition("=")
+        name, text = name.strip(), text.strip()
+        if not equals or not NAME.match(name) or not text:
+            raise click.BadParameter(f"{item!r} is not of the form {example}", ctx, parameter)
+        if name in pairs:
+            raise click.BadParameter(f"{name} is given twice", ctx, parameter)
+        pairs[name] = text
+    return pairs
