@@ -95,6 +95,7 @@ def prepare(
     network: str | Path | None = None,
     order: int | None = None,
     values: Mapping[str, str] | None = None,
+    blocks: Mapping[str, str] | None = None,
 ) -> tuple[Unit, ...]:
     """Take every scheme of a text (or ``only`` one) through all stages before emission.
 

@@ -1,0 +1,93 @@
+"""``schemegen analyze``: everything that is known of a scheme."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from schemegen.cli.console import Console
+from schemegen.cli.options import common, inputs
+from schemegen.cli.policy import Policy, warnings_options
+from schemegen.cli.settings import settings
+from schemegen.pipeline import examine, raise_errors, study
+from schemegen.sources import read
+
+if TYPE_CHECKING:
+    from schemegen.pipeline import Unit
+
+__all__ = ["command"]
+
+
+@click.command("analyze")
+@inputs(many=False)
+@click.option("--order", type=click.IntRange(1, 8), help="The largest tree that is kept.")
+@click.option(
+    "--as",
+    "style",
+    type=click.Choice(["text", "json", "latex", "md"]),
+    default="text",
+    show_default=True,
+    help="The form of the report.",
+)
+@click.option(
+    "--set",
+    "values",
+    multiple=True,
+    metavar="K=NUMBER",
+    callback=settings,
+    help="Replace a param by an exact number. May be repeated.",
+)
+@warnings_options
+@common
+@click.pass_obj
+def command(
+    console: Console,
+    file: str,
+    stdin_name: str,
+    order: int | None,
+    style: str,
+    values: dict[str, str],
+    policy: Policy,
+) -> int:
+    """Print order conditions, modified equation, stability and structure of FILE, exactly.
+
+    FILE may also be zoo/NAME. JSON is one object, or a list where the file declares several schemes.
+    """
+    checked, found = examine(read(file, stdin_name), values=values)
+    raise_errors(found)
+    units = [study(scheme, order=order) for scheme in checked.schemes]
+    shown = policy.keep([*found, *(item for unit in units for item in unit.diagnostics)])
+    console.show(shown)
+    console.out(written(units, style, console))
+    return 1 if policy.fails(shown) else 0
+
+
+def written(units: list[Unit], style: str, console: Console) -> str:
+    """Return the reports in the form ``style``."""
+    from schemegen.report import (
+        analysis_data,
+        analysis_json,
+        report_latex,
+        report_markdown,
+        report_text,
+    )
+
+    if style == "json":
+        data = [analysis_data(unit.analysis, unit.scheme) for unit in units]
+        return analysis_json(data[0] if len(data) == 1 else data)
+    if style == "latex":
+        return "\n".join(report_latex(unit.analysis, unit.scheme) for unit in units)
+    if style == "md":
+        return "\n".join(report_markdown(unit.analysis, unit.scheme) for unit in units)
+    return "\n".join(
+        report_text(
+            unit.analysis,
+            unit.scheme,
+            width=console.width(),
+            color=console.colors(),
+            unicode=console.unicode(),
+            full=True,
+        )
+        for unit in units
+    )
