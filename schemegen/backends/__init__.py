@@ -1,1 +1,6 @@
-"""A step program and a network specification to torch.fx graphs and Python source."""
+"""Programs and network specifications as torch graphs and as standalone source."""
+
+from schemegen.backends.execution import NetworkError, SchemeNetwork
+from schemegen.backends.graph import emit_graph
+
+__all__ = ["NetworkError", "SchemeNetwork", "emit_graph"]

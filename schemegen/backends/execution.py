@@ -1,0 +1,67 @@
+"""The network as a graph module whose errors name the line of the scheme they come from."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import fx
+
+__all__ = ["NetworkError", "SchemeNetwork", "failing_node"]
+
+
+class NetworkError(RuntimeError):
+    """A call of a generated network failed; the message names the scheme's line, stage and step."""
+
+
+class SchemeNetwork(fx.GraphModule):
+    """A generated network.
+
+    A call that fails is run again node by node to find the place in the scheme file; a compiled or traced
+    network is left alone. ``meta["coefficients"]`` tells of every learnable coefficient by state-dict key.
+    """
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if torch.compiler.is_compiling():
+            return super().__call__(*args, **kwargs)
+        try:
+            return super().__call__(*args, **kwargs)
+        except torch.OutOfMemoryError:
+            raise
+        except Exception as error:
+            node = failing_node(self, args)
+            if node is None:
+                raise
+            raise NetworkError(f"{place(node)}: {error}") from error
+
+
+class Locator(fx.Interpreter):
+    """Runs a graph node by node and remembers the last one."""
+
+    last: fx.Node | None = None
+
+    def run_node(self, n: fx.Node) -> Any:
+        self.last = n
+        return super().run_node(n)
+
+
+def failing_node(module: fx.GraphModule, args: tuple[Any, ...]) -> fx.Node | None:
+    """Run ``module`` again and return the node of the scheme that fails, None if none does."""
+    locator = Locator(module)
+    locator.extra_traceback = False
+    try:
+        with torch.no_grad():
+            locator.run(*args)
+    except Exception:
+        node = locator.last
+        return node if node is not None and "custom" in node.meta else None
+    return None
+
+
+def place(node: fx.Node) -> str:
+    """Return ``file.scheme:7: stage 2, step 0, k1`` for a node."""
+    custom = node.meta["custom"]
+    where = f"{custom['file']}:{custom['line']}"
+    if custom["step"] is None:
+        return f"{where}: {custom['stage']}, {custom['value']}"
+    return f"{where}: stage {custom['stage']}, step {custom['step']}, {custom['value']}"

@@ -1,0 +1,359 @@
+"""The graph backend: the whole network as one ``fx.GraphModule``, built by ``Graph`` calls."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import fx, nn
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.fx.passes.fake_tensor_prop import FakeTensorProp
+
+from schemegen.backends import modules
+from schemegen.backends.builder import (
+    FUNCTIONS,
+    Construction,
+    Mark,
+    Number,
+    Place,
+    RawParameter,
+    Ref,
+    Sweep,
+)
+from schemegen.backends.execution import Locator, SchemeNetwork, place
+from schemegen.backends.names import attribute, variable
+from schemegen.backends.plan import Register, StepPlan, plan, states_of
+from schemegen.backends.steps import Network, Step
+from schemegen.diagnostics import Diagnostic, SchemeError, Span
+from schemegen.scheme.network import NetworkSpec
+from schemegen.step.program import Program
+
+__all__ = ["GraphBuilder", "emit_graph", "image_size", "unrolled"]
+
+
+class GraphBuilder:
+    """Adds nodes to a graph; modules and parameters grow on ``root`` under ``prefix``."""
+
+    def __init__(self, root: nn.Module, graph: fx.Graph, program: Program) -> None:
+        self.root = root
+        self.graph = graph
+        self.program = program
+        self.prefix = ""
+        self.label = ""
+        self.where: tuple[int | str, int | None] = ("", None)
+        self.mark = Mark(None, "")
+        self.attributes: dict[str, fx.Node] = {}
+        self.handed: dict[str, fx.Node] | None = None
+
+    def enter(self, step: StepPlan) -> None:
+        """Begin a step: names and paths that follow are its own."""
+        self.prefix = f"stage{step.stage}.{step.index}"
+        self.label = f"stage{step.stage}_step{step.index}_"
+        self.where = (step.stage, step.index)
+
+    def at(self, mark: Mark) -> None:
+        self.mark = mark
+
+    def path(self, where: Place) -> str:
+        return where.name if where.shared or not self.prefix else f"{self.prefix}.{where.name}"
+
+    def declare_module(self, where: Place, construction: Construction) -> None:
+        path = self.path(where)
+        if self.handed is None and not holds(self.root, path):
+            attach(self.root, path, construction.instance())
+
+    def declare_parameter(self, where: Place, parameter: RawParameter) -> None:
+        path = self.path(where)
+        if self.handed is None and not holds(self.root, path):
+            tensor = parameter.initial(parameter.shape)
+            attach(self.root, path, nn.Parameter(tensor, requires_grad=parameter.learnable))
+
+    def node(
+        self, op: str, target: Any, args: tuple[Any, ...], name: str, kwargs: Any = None
+    ) -> fx.Node:
+        name = name.replace("_next", "") or name
+        made = self.graph.create_node(
+            op, target, plain(args), plain(kwargs or {}), name=f"{self.label}{name}"
+        )
+        self.annotate(made)
+        return made
+
+    def annotate(self, node: fx.Node) -> None:
+        """Say which line of which scheme a node comes from; exporters keep both fields."""
+        span = self.mark.span
+        file, line = (span.source.name, span.line) if span is not None else (self.program.name, 1)
+        stage, step = self.where
+        node.meta["span"] = span
+        node.stack_trace = f'File "{file}", line {line}, in {self.mark.value}'
+        node.meta["custom"] = {
+            "scheme": self.program.name,
+            "file": file,
+            "line": line,
+            "stage": stage,
+            "step": step,
+            "value": self.mark.value,
+        }
+
+    def call(
+        self, function: str, args: tuple[Any, ...], name: str, kwargs: dict[str, Any] | None = None
+    ) -> Ref:
+        return self.node("call_function", FUNCTIONS[function], args, name, kwargs)
+
+    def module(self, where: Place, args: tuple[Any, ...], name: str) -> Ref:
+        if self.handed is not None:
+            return self.call("evaluate", (self.handed[where.name], *args), name)
+        return self.node("call_module", self.path(where), args, name)
+
+    def attribute(self, where: Place) -> Ref:
+        if self.handed is not None:
+            return self.handed[where.name]
+        path = self.path(where)
+        if path not in self.attributes:
+            label, self.label = self.label, "" if where.shared else self.label
+            name = where.name if holds_module(self.root, path) else f"{where.name}_raw"
+            self.attributes[path] = self.node("get_attr", path, (), name)
+            self.label = label
+        return self.attributes[path]
+
+    def sweep(self, where: Place, inputs: tuple[tuple[str, Ref], ...], body: Sweep) -> Ref:
+        inner = GraphBuilder(nn.Module(), fx.Graph(), self.program)
+        inner.label, inner.where, inner.mark = "", self.where, self.mark
+        nodes = []
+        inner.handed = {}
+        for name, _ in inputs:
+            kind, _, text = name.rpartition(":")
+            node = inner.graph.placeholder(f"{kind}_{variable(text)}" if kind else variable(text))
+            inner.annotate(node)
+            nodes.append(node)
+            if kind == "block":
+                inner.handed[text] = node
+        results = body(inner, tuple(nodes))
+        inner.graph.output(results)
+        inner.graph.lint()
+        attach(self.root, self.path(where), fx.GraphModule(inner.root, inner.graph, "Sweep"))
+        return self.attribute(where)
+
+
+def plain(value: Any) -> Any:
+    """Replace numbers by Python's own, in any nesting of arguments."""
+    if isinstance(value, Number):
+        return value.python
+    if isinstance(value, tuple | list):
+        return type(value)(plain(item) for item in value)
+    if isinstance(value, dict):
+        return {key: plain(item) for key, item in value.items()}
+    return value
+
+
+def holds(root: nn.Module, path: str) -> bool:
+    """Return whether ``root`` has an attribute at a dotted path."""
+    for name in path.split("."):
+        if not hasattr(root, name):
+            return False
+        root = getattr(root, name)
+    return True
+
+
+def holds_module(root: nn.Module, path: str) -> bool:
+    """Return whether a module, not a parameter, is at a dotted path."""
+    return path in dict(root.named_modules())
+
+
+def attach(root: nn.Module, path: str, value: nn.Module | nn.Parameter) -> None:
+    """Set the attribute at a dotted path, with plain modules between."""
+    *outer, last = path.split(".")
+    for name in outer:
+        if not hasattr(root, name):
+            root.add_module(name, nn.Module())
+        root = getattr(root, name)
+    setattr(root, last, value)
+
+
+def image_size(spec: NetworkSpec) -> tuple[int, ...]:
+    """Return the image's size after the stem, empty for vectors."""
+    if len(spec.input_shape) != 3:
+        return ()
+    x = torch.zeros(1, *spec.input_shape)
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        for layer, (_, construction) in zip(spec.stem, modules.stem(spec), strict=True):
+            try:
+                x = construction.instance().eval()(x)
+            except (RuntimeError, ValueError, IndexError) as error:
+                message = f"`{layer.name}` of the stem fails: {first_line(error)}"
+                raise SchemeError([Diagnostic("E0605", message, layer.span)]) from None
+    return tuple(x.shape[2:])
+
+
+def unrolled(program: Program, spec: NetworkSpec, blocks: Mapping[str, str] | None) -> Network:
+    """Return the network's steps, with what they share."""
+    steps = plan(program, spec, image_size(spec))
+    return Network(program, spec, dict(blocks or {}), steps)
+
+
+def emit_graph(
+    program: Program,
+    spec: NetworkSpec,
+    *,
+    seed: int | None = 0,
+    dtype: torch.dtype | None = None,
+    blocks: Mapping[str, str] | None = None,
+) -> SchemeNetwork:
+    """Return the network of ``program`` as one graph module.
+
+    Args:   seed: of the initial weights; the global generator is left as it was, None draws from it.
+            dtype: the network is cast to it as a whole. blocks: ``module:Class`` by block name.
+    Errors: SchemeError where a block or layer does not fit its shapes, at the line of the scheme.
+    """
+    with torch.random.fork_rng(devices=[], enabled=seed is not None):
+        if seed is not None:
+            torch.manual_seed(seed)
+        network = unrolled(program, spec, blocks)
+        root, graph = nn.Module(), fx.Graph()
+        build(network, GraphBuilder(root, graph, program))
+    graph.lint()
+    module = SchemeNetwork(root, graph, attribute(program.name))
+    module.meta["coefficients"] = coefficient_facts(network)
+    module.meta["program"] = program.name
+    module.meta["network"] = spec.name
+    if dtype is not None:
+        module.to(dtype)
+    propagate(module, spec)
+    return module
+
+
+def coefficient_facts(network: Network) -> dict[str, dict[str, Any]]:
+    """Return, by state-dict key, what training and reports ask of a learnable coefficient."""
+    return {
+        key: {
+            "name": param.name,
+            "decay": param.decay,
+            "learnable": param.learnable,
+            "via": None if param.via is None else str(param.via),
+            "range": None if param.range is None else (str(param.range.low), str(param.range.high)),
+            "per": param.per,
+        }
+        for key, param in network.coefficients.items()
+    }
+
+
+def build(network: Network, builder: GraphBuilder) -> None:
+    """Write stem, steps and head."""
+    program, spec = network.program, network.spec
+    graph = builder.graph
+    builder.where = ("input", None)
+    builder.at(Mark(spec.span, "input"))
+    x = graph.placeholder("x")
+    builder.annotate(x)
+    u: Ref = x
+    for index, (name, construction) in enumerate(modules.stem(spec)):
+        u = layer(builder, "stem", index, name, construction, u, spec.stem[index].span)
+    u = builder.call("torch.Tensor.type_as", (u, x), "stem_u")
+    states = split(builder, program, spec.stem_width, u)
+    history: dict[Register, Ref] = {}
+    for step in network.steps:
+        builder.enter(step)
+        states, given = Step(network, step, builder).write(states, history)
+        history = advance(step, history, given)
+    builder.prefix = builder.label = ""
+    last = network.steps[-1].after if network.steps else None
+    parts = [states[s.name] for s in program.states if s.name not in program.start.zero]
+    builder.where = ("head", None)
+    builder.at(Mark(spec.span, "head"))
+    u = parts[0] if len(parts) == 1 else builder.call("torch.cat", (parts, Number(1)), "head_u")
+    width, size = (
+        (last.width, last.size) if last is not None else (spec.stem_width, image_size(spec))
+    )
+    for index, (name, construction) in enumerate(modules.head(spec, width, size)):
+        span = next((item.span for item in spec.head if item.name == name), spec.span)
+        u = layer(builder, "head", index, name, construction, u, span)
+    builder.annotate(graph.output(u))
+
+
+def layer(
+    builder: GraphBuilder,
+    group: str,
+    index: int,
+    name: str,
+    construction: Construction,
+    u: Ref,
+    span: Span,
+) -> Ref:
+    """Write one layer of the stem or head."""
+    builder.where = (group, None)
+    builder.at(Mark(span, name))
+    where = Place(f"{group}.{index}", shared=True)
+    builder.declare_module(where, construction)
+    return builder.module(where, (u,), f"{group}_{name}")
+
+
+def split(builder: GraphBuilder, program: Program, width: int, u: Ref) -> dict[str, Ref]:
+    """Share the stem's channels among the principal states; the others start at zero."""
+    zero = set(program.start.zero)
+    shares = states_of(program, width)
+    names = [state.name for state in program.states if state.name not in zero]
+    result: dict[str, Ref] = {names[0]: u}
+    if len(names) > 1:
+        sizes = [Number(shares[name]) for name in names]
+        parts = builder.call("torch.split", (u, sizes, Number(1)), "stem_parts")
+        for index, name in enumerate(names):
+            result[name] = builder.call("getitem", (parts, Number(index)), f"stem_{variable(name)}")
+    for name in sorted(zero):
+        result[name] = builder.call(
+            "torch.zeros_like", (result[names[0]],), f"stem_{variable(name)}"
+        )
+    return {state.name: result[state.name] for state in program.states}
+
+
+def advance(
+    step: StepPlan, history: Mapping[Register, Ref], given: Mapping[Register, Ref]
+) -> dict[Register, Ref]:
+    """Return the registers after a step: what it gave, what moved on, what is filled up."""
+    result = dict(given)
+    for register in step.shift:
+        result[register] = history[Register(register.of, register.lag - 1)]
+    for register in step.fill:
+        result[register] = given[Register(register.of, 1)]
+    return result
+
+
+def propagate(module: SchemeNetwork, spec: NetworkSpec) -> None:
+    """Run the graph on fake tensors: shapes into ``meta["shape"]``, misfits as errors of the file."""
+    dtype = next((p.dtype for p in module.parameters() if p.is_floating_point()), torch.float32)
+    mode = FakeTensorMode(allow_non_fake_inputs=True)
+    propagation = FakeProp(module, mode)
+    training = module.training
+    module.eval()
+    try:
+        propagation.propagate(torch.zeros(2, *spec.input_shape, dtype=dtype))
+    except Exception as error:
+        node = propagation.last
+        if node is None or "custom" not in node.meta or not is_misfit(error):
+            raise
+        message = f"{place(node).partition(': ')[2]}: {first_line(error)}"
+        raise SchemeError([Diagnostic("E0605", message, node.meta["span"])]) from error
+    finally:
+        module.train(training)
+    for node in module.graph.nodes:
+        value = node.meta.pop("val", None)
+        node.meta.pop("tensor_meta", None)
+        node.meta.pop("span", None)
+        if isinstance(value, torch.Tensor):
+            node.meta["shape"] = tuple(value.shape[1:])
+
+
+class FakeProp(Locator, FakeTensorProp):
+    """Fake-tensor propagation that remembers the node it is at."""
+
+    def __init__(self, module: fx.GraphModule, mode: FakeTensorMode) -> None:
+        FakeTensorProp.__init__(self, module, mode)
+        self.extra_traceback = False
+
+
+def is_misfit(error: Exception) -> bool:
+    return isinstance(error, RuntimeError | ValueError | TypeError | IndexError)
+
+
+def first_line(error: Exception) -> str:
+    return inspect.cleandoc(str(error)).split("\n", 1)[0]

@@ -1,0 +1,604 @@
+"""One step of the network, written through a builder: the only reader of statements in the backends."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import assert_never
+
+import sympy
+
+from schemegen.backends import modules
+from schemegen.backends.builder import Builder, Construction, Mark, Number, Place, Ref
+from schemegen.backends.coefficients import Value, number, scheduled, write, write_value
+from schemegen.backends.initial import raw_parameter
+from schemegen.backends.names import attribute, variable
+from schemegen.backends.plan import Register, StepPlan, live, remembered, states_of, widths
+from schemegen.diagnostics import Diagnostic, SchemeError
+from schemegen.network.noise import NOISES
+from schemegen.scheme.model import Constant, Noise, Param
+from schemegen.scheme.network import NetworkSpec
+from schemegen.step.program import (
+    ONES,
+    Combine,
+    Evaluate,
+    Field,
+    Program,
+    Solve,
+    Statement,
+    Term,
+    walk,
+)
+
+__all__ = ["Network", "Step"]
+
+H = sympy.Symbol("h")
+POINTWISE = {
+    "multiply": "*",
+    "divide": "/",
+    "power": "**",
+    "add": "+",
+    "subtract": "-",
+    "softplus": "F.softplus",
+    "relu": "torch.relu",
+    "sigmoid": "torch.sigmoid",
+    "tanh": "torch.tanh",
+    "exp": "torch.exp",
+    "log": "torch.log",
+    "sqrt": "torch.sqrt",
+    "sin": "torch.sin",
+    "cos": "torch.cos",
+    "max": "torch.maximum",
+    "min": "torch.minimum",
+    "phi1": "phi1",
+    "phi2": "phi2",
+    "phi3": "phi3",
+}
+
+
+@dataclass
+class Network:
+    """What the steps of one network have in common; ``shared`` numbers what several of them use."""
+
+    program: Program
+    spec: NetworkSpec
+    overrides: Mapping[str, str]
+    steps: tuple[StepPlan, ...]
+    blocks: dict[tuple[object, ...], Place] = field(default_factory=dict)
+    calls: dict[tuple[object, ...], int] = field(default_factory=dict)
+    taken: dict[tuple[object, ...], int] = field(default_factory=dict)
+    coefficients: dict[str, Param] = field(default_factory=dict)
+    counts: list[dict[tuple[object, ...], int]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        for plan in self.steps:
+            self.counts.append(Step.evaluations(self, plan))
+            for key, calls in self.counts[-1].items():
+                self.calls[key] = self.calls.get(key, 0) + calls
+
+    @property
+    def image(self) -> bool:
+        return len(self.spec.input_shape) == 3
+
+    def shared_block(self, key: tuple[object, ...], name: str) -> Place:
+        if key not in self.blocks:
+            used = {place.name for place in self.blocks.values()}
+            name = f"shared_{name}"
+            count = sum(other == name or other.startswith(f"{name}_") for other in used)
+            self.blocks[key] = Place(name if not count else f"{name}_{count + 1}", shared=True)
+        return self.blocks[key]
+
+
+class Step:
+    """Writes one step.
+
+    A combination starts from a term whose coefficient is 1, states before slopes, so that under autocast
+    the float32 state keeps the sum; known numbers become ``add(alpha=)``, tensors ``addcmul``.
+    """
+
+    def __init__(self, network: Network, plan: StepPlan, builder: Builder) -> None:
+        self.network = network
+        self.plan = plan
+        self.builder = builder
+        self.program = plan.program
+        self.before = states_of(network.program, plan.before.width)
+        self.after = states_of(network.program, plan.after.width)
+        self.widths = widths(self.program, self.after)
+        self.values: dict[str, Ref] = {}
+        self.raw: dict[str, Ref] = {}
+        self.activated: Ref | None = None
+        self.slopes: set[str] = set()
+        self.symbols: dict[sympy.Symbol, Value] = {}
+        self.reverse: dict[sympy.Symbol, Value] = {}
+        self.known = self.numbers()
+        self.seen: dict[tuple[object, ...], int] = {}
+
+    # --- what is known before the first call ---------------------------------------------------------
+
+    def numbers(self) -> dict[sympy.Symbol, sympy.Expr]:
+        """Return the exact values of ``h``, fixed params and schedules at this step."""
+        result: dict[sympy.Symbol, sympy.Expr] = {}
+        for param in self.network.program.params:
+            if not param.learnable and isinstance(param.init, Constant):
+                result[param.symbol] = param.init.value
+        for schedule in self.network.program.schedules:
+            total = len(self.network.steps)
+            result[schedule.symbol] = scheduled(schedule, self.plan.position, total)
+        result[H] = self.network.program.step_size.xreplace(result)
+        return result
+
+    @staticmethod
+    def evaluations(network: Network, plan: StepPlan) -> dict[tuple[object, ...], int]:
+        """Return how often each set of weights is evaluated in the step, where statistics are its own."""
+        step = Step(network, plan, None)  # type: ignore[arg-type]
+        counts: dict[tuple[object, ...], int] = {}
+        for item in walk(step.statements()):
+            if isinstance(item, Evaluate):
+                drift = step.program.field(item.field)
+                if drift.kind == "drift":
+                    key = step.key(drift, item)
+                    counts[key] = counts.get(key, 0) + 1
+        return counts
+
+    def statements(self) -> tuple[Statement, ...]:
+        wanted = {f"{state.name}[n+1]" for state in self.network.program.states}
+        wanted |= {of for of, _ in remembered(self.network.program)}
+        return live(self.program.statements, wanted)
+
+    def key(self, drift: Field, item: Evaluate) -> tuple[object, ...]:
+        """Return what identifies the weights of an evaluation in the whole network."""
+        widths_ = self.block_widths(item)
+        step = None if drift.weights == "network" else self.plan.position
+        strided = self.plan.stride if self.strided(item) else 1
+        return (drift.name, item.weights, step, widths_, strided)
+
+    def strided(self, item: Evaluate) -> bool:
+        states = {f"{state.name}[n]" for state in self.network.program.states}
+        return self.plan.kind == "transition" and set(item.at) <= states
+
+    def block_widths(self, item: Evaluate) -> tuple[int, int]:
+        first = next(iter(self.after.values()))
+        known = self.widths
+        if self.strided(item):
+            into = sum(self.before[value.removesuffix("[n]")] for value in item.at)
+        else:
+            into = sum(known.get(value, first) for value in item.at)
+        return into, known.get(item.target, first)
+
+    # --- the step -------------------------------------------------------------------------------------
+
+    def write(
+        self, states: Mapping[str, Ref], history: Mapping[Register, Ref]
+    ) -> tuple[dict[str, Ref], dict[Register, Ref]]:
+        """Write the step from the states and registers; return the new states and registers."""
+        self.enter(states)
+        registers = self.recall(history)
+        for statement in self.statements():
+            self.statement(statement)
+        fresh = {f"{s.name}": self.values[f"{s.name}[n+1]"] for s in self.network.program.states}
+        given = {
+            register: self.values[register.of]
+            if register.lag == 1
+            else registers[earlier(register)]
+            for register in self.plan.gives
+        }
+        return fresh, given
+
+    def enter(self, states: Mapping[str, Ref]) -> None:
+        """Set the states as combinations see them (projected) and as drifts see them."""
+        zero = set(self.network.program.start.zero)
+        several = len(self.before) - len(zero) > 1
+        first: Ref = None
+        for name, value in states.items():
+            old = f"{name}[n]"
+            self.raw[old] = self.values[old] = value
+            if self.plan.reshapes and name not in zero:
+                self.mark(None, "projection")
+                self.values[old] = self.project(name, value, several)
+                first = self.values[old] if first is None else first
+        for name in states:
+            old = f"{name}[n]"
+            if self.plan.reshapes and name in zero:
+                self.values[old] = self.builder.call("torch.zeros_like", (first,), variable(old))
+            if self.plan.project:
+                self.raw[old] = self.values[old]
+
+    def project(self, name: str, value: Ref, several: bool) -> Ref:
+        """Write the shortcut of one state at a change of shape; its sum keeps the state's dtype."""
+        place = Place(f"projection_{variable(name)}" if several else "projection")
+        pair = (self.before[name], self.after[name])
+        shared = self.network.program.transition.bn == "shared" and not self.plan.project
+        argument = self.preactivated(name, value) if shared else value
+        return self.projected(place, pair, argument, value, own=not shared)
+
+    def projected(
+        self, place: Place, pair: tuple[int, int], argument: Ref, like: Ref, own: bool = True
+    ) -> Ref:
+        kind = "Projection" if self.network.image else "VectorProjection"
+        arguments = (*pair, self.plan.stride) if own else (*pair, self.plan.stride, False)
+        hints = ("in_width", "out_width", "stride")
+        self.builder.declare_module(place, Construction(kind, arguments, hints=hints))
+        value = self.builder.module(place, (argument,), f"{place.name}_raw")
+        return self.builder.call("torch.Tensor.type_as", (value, like), place.name)
+
+    def preactivated(self, name: str, value: Ref) -> Ref:
+        """Write the first BN-ReLU of the block evaluated at this state, which the shortcut shares."""
+        for item in walk(self.statements()):
+            if isinstance(item, Evaluate) and item.at == (f"{name}[n]",):
+                drift = self.program.field(item.field)
+                known = modules.shares_preactivation(
+                    drift, self.network.spec, self.network.overrides
+                )
+                single = self.network.calls[self.key(drift, item)] == 1
+                if known and single:
+                    block = self.builder.attribute(self.block(drift, item))
+                    self.activated = self.builder.call("preactivate", (block, value), "activated")
+                    return self.activated
+        message = f"`bn shared` needs a block that starts with `bn, relu` at `{name}[n]`"
+        span = self.network.program.transition.span
+        raise SchemeError([Diagnostic("E0605", message, span, "write `bn own`")])
+
+    def recall(self, history: Mapping[Register, Ref]) -> dict[Register, Ref]:
+        """Set the inputs of earlier steps; at a change of shape each has its own projection."""
+        registers = {register: history[register] for register in self.plan.takes}
+        rule = self.network.program.transition.history
+        old_states = {f"{state.name}[n]": state.name for state in self.network.program.states}
+        if self.plan.reshapes:
+            for register, value in registers.items():
+                if rule == "project" and register.of in old_states:
+                    registers[register] = self.values[register.of]
+                    continue
+                self.mark(None, "projection")
+                place = Place(f"projection_{variable(register.of)}_{register.lag}")
+                before = widths(self.network.program, self.before)
+                after = widths(self.network.program, self.after)
+                pair = (before[register.of], after[register.of])
+                registers[register] = self.projected(place, pair, value, value)
+        for item in self.network.program.inputs:
+            register = Register(item.of, item.lag)
+            if register in registers:
+                self.values[item.name] = registers[register]
+        return registers
+
+    def value(self, name: str) -> Ref:
+        """Return a value; history that is missing under ``start: copy`` is the current one."""
+        if name not in self.values and self.plan.kind == "copy":
+            for item in self.program.inputs:
+                if item.name == name:
+                    return self.values[item.of]
+        return self.values[name]
+
+    def mark(self, statement: Statement | None, value: str) -> None:
+        span = (
+            statement.origin.span if statement is not None else self.network.program.transition.span
+        )
+        if span is None and statement is None:
+            span = self.network.spec.stages[self.plan.stage - 1].span
+        self.builder.at(Mark(span, value))
+
+    # --- statements -----------------------------------------------------------------------------------
+
+    def statement(self, statement: Statement) -> None:
+        match statement:
+            case Combine():
+                self.mark(statement, statement.target)
+                self.values[statement.target] = self.combine(statement.target, statement.terms)
+            case Evaluate():
+                self.mark(statement, statement.target)
+                self.values[statement.target] = self.evaluate(statement)
+                self.slopes.add(statement.target)
+            case Solve():
+                self.mark(statement, statement.targets[0])
+                self.solve(statement)
+            case _:
+                assert_never(statement)
+
+    def evaluate(self, item: Evaluate) -> Ref:
+        drift = self.program.field(item.field)
+        name = variable(item.target)
+        if drift.kind != "drift":
+            return self.builder.call(
+                POINTWISE[drift.function], tuple(self.value(value) for value in item.at), name
+            )
+        place = self.block(drift, item)
+        source = self.raw if self.strided(item) else self.values
+        arguments = [source[value] if value in source else self.value(value) for value in item.at]
+        at = arguments[0]
+        if len(arguments) > 1:
+            at = self.builder.call("torch.cat", (arguments, Number(1)), f"{name}_at")
+        if self.activated is not None and self.strided(item) and item.at[0] in self.raw:
+            block = self.builder.attribute(place)
+            return self.builder.call("transform", (block, self.activated), name)
+        return self.builder.module(place, (at, *self.call_number(drift, item)), name)
+
+    def call_number(self, drift: Field, item: Evaluate) -> tuple[Number, ...]:
+        """Return which statistics an evaluation uses, nothing where its block has one set."""
+        key = self.key(drift, item)
+        if self.calls(drift, key) == 1:
+            return ()
+        first = self.network.taken.setdefault((key, self.plan.position), self.offset(key))
+        seen = self.seen.setdefault((key, item.target), sum(k[0] == key for k in self.seen))
+        return (Number(first + seen, "call"),)
+
+    def offset(self, key: tuple[object, ...]) -> int:
+        """Return the number of evaluations of these weights in earlier steps of the network."""
+        return sum(counts.get(key, 0) for counts in self.network.counts[: self.plan.position])
+
+    def calls(self, drift: Field, key: tuple[object, ...]) -> int:
+        normalised = modules.normalised(drift, self.network.spec, self.network.overrides)
+        return self.network.calls[key] if normalised and drift.norm_stats == "stage" else 1
+
+    def block(self, drift: Field, item: Evaluate) -> Place:
+        """Declare the block of an evaluation and return its place."""
+        key = self.key(drift, item)
+        pair = self.block_widths(item)
+        sets = {
+            other.weights
+            for other in walk(self.statements())
+            if isinstance(other, Evaluate) and other.field == drift.name
+        }
+        name = attribute(drift.name)
+        name = name if len(sets) == 1 else f"{name}_{item.weights + 1}"
+        place = Place(name)
+        if drift.weights == "network":
+            place = self.network.shared_block(key, name)
+        stride = self.plan.stride if self.strided(item) else 1
+        spec, overrides = self.network.spec, self.network.overrides
+        construction = modules.block(drift, spec, overrides, pair, stride, self.calls(drift, key))
+        self.builder.declare_module(place, construction)
+        return place
+
+    # --- combinations ---------------------------------------------------------------------------------
+
+    def combine(self, target: str, terms: tuple[Term, ...]) -> Ref:
+        """Write ``sum_i c_i v_i``, starting from a state that needs no multiplication."""
+        name = variable(target)
+        all_parts = [(term.value, self.coefficient(term.coefficient)) for term in terms]
+        parts = [part for part in all_parts if part[1] != 0]
+        if not parts:
+            like = self.values[f"{self.network.program.states[0].name}[n]"]
+            return self.builder.call("torch.zeros_like", (like,), name)
+        parts.sort(key=lambda part: (part[0] == ONES, part[0] in self.slopes, part[1] != 1))
+        total: Ref = None
+        for count, (value, coefficient) in enumerate(parts):
+            label = name if count == len(parts) - 1 else f"{name}_part{count}"
+            total = self.add(total, coefficient, value, label)
+        return total
+
+    def coefficient(self, coefficient: sympy.Expr) -> sympy.Expr:
+        """Return a coefficient with all that is known at this step put in."""
+        return coefficient.xreplace(self.known)
+
+    def add(self, total: Ref | None, coefficient: sympy.Expr, value: str, name: str) -> Ref:
+        """Write ``total + coefficient * value``; ``total`` None is zero."""
+        if value == ONES:
+            return self.add_constant(total, coefficient, name)
+        tensor = self.value(value)
+        if coefficient.free_symbols:
+            return self.add_scaled(total, coefficient, tensor, name)
+        factor = number(coefficient)
+        if total is None:
+            if factor == 1:
+                return tensor
+            if factor == -1:
+                return self.builder.call("neg", (tensor,), name)
+            return self.builder.call("*", (tensor, Number(factor)), name)
+        if factor == 1:
+            return self.builder.call("torch.add", (total, tensor), name)
+        if factor == -1:
+            return self.builder.call("torch.sub", (total, tensor), name)
+        return self.builder.call("torch.add", (total, tensor), name, {"alpha": Number(factor)})
+
+    def add_scaled(self, total: Ref | None, coefficient: sympy.Expr, tensor: Ref, name: str) -> Ref:
+        """Write a term whose coefficient is a tensor, with its own backward draw where declared."""
+        factor = write(self.builder, coefficient, self.tensors(coefficient), f"{name}_c")
+        noises = [n for n in self.program.noises if n.symbol in coefficient.free_symbols]
+        if any(noise.backward != "same" for noise in noises):
+            symbols = {**self.tensors(coefficient), **self.reverse}
+            back = write(self.builder, coefficient, symbols, f"{name}_back")
+            scaled = self.builder.call("rescale", (tensor, factor, back), f"{name}_scaled")
+            return (
+                scaled if total is None else self.builder.call("torch.add", (total, scaled), name)
+            )
+        if total is None:
+            return self.builder.call("*", (tensor, factor), name)
+        return self.builder.call("torch.addcmul", (total, tensor, factor), name)
+
+    def add_constant(self, total: Ref | None, coefficient: sympy.Expr, name: str) -> Ref:
+        """Write ``total + coefficient`` for a number, a noise or a param of its own."""
+        factor = write(self.builder, coefficient, self.tensors(coefficient), f"{name}_c")
+        if total is None:
+            like = self.values[f"{self.network.program.states[0].name}[n]"]
+            total = self.builder.call("torch.zeros_like", (like,), f"{name}_zero")
+        return self.builder.call("+", (total, factor), name)
+
+    # --- coefficients that are tensors ----------------------------------------------------------------
+
+    def tensors(self, coefficient: sympy.Expr) -> dict[sympy.Symbol, Value]:
+        """Write the params and noises of a coefficient where this step meets them first."""
+        for param in self.network.program.params:
+            if param.symbol in coefficient.free_symbols and param.symbol not in self.symbols:
+                self.symbols[param.symbol] = self.param(param)
+        for noise in self.program.noises:
+            if noise.symbol in coefficient.free_symbols and noise.symbol not in self.symbols:
+                self.symbols[noise.symbol] = self.noise(noise, noise.evaluation, "")
+                if noise.backward == "redraw":
+                    self.reverse[noise.symbol] = self.noise(noise, noise.evaluation, "_back")
+                elif noise.backward == "mean":
+                    self.reverse[noise.symbol] = self.noise(noise, "mean", "_back")
+        return self.symbols
+
+    def param(self, param: Param) -> Value:
+        name = attribute(param.name)
+        first = next(iter(self.after.values()))
+        size = tuple(self.plan.after.size)
+        shape: tuple[int, ...] = ()
+        if param.shape == "channel":
+            shape = (first, *(1 for _ in size))
+        elif param.shape == "full":
+            shape = (first, *size)
+        shared = param.per != "step"
+        if shared:
+            name = f"shared_{name}"
+            if param.per == "stage":
+                name = f"{name}_stage{self.plan.stage}"
+            elif shape:
+                name = "_".join([name, *(str(extent) for extent in shape)])
+        place = Place(name, shared)
+        self.builder.declare_parameter(place, raw_parameter(param, shape))
+        owner = name if shared else f"stage{self.plan.stage}.{self.plan.index}.{name}"
+        self.network.coefficients[owner] = param
+        return write_value(self.builder, param, self.builder.attribute(place), variable(param.name))
+
+    def noise(self, noise: Noise, evaluation: str, suffix: str) -> Value:
+        """Write one draw, shaped like the state; learnable arguments are tensors."""
+        place = Place(attribute(noise.name) + suffix)
+        active = noise.active
+        if suffix and noise.backward == "mean":
+            active, evaluation = "never", "mean"
+        kind = NOISES[noise.kind].__name__
+        options = (noise.scope, active, evaluation)
+        self.builder.declare_module(place, Construction(kind, options))
+        arguments = noise.arguments
+        if noise.kind == "wiener" and not arguments:
+            arguments = (H,)
+        values = []
+        for argument in arguments:
+            known = self.coefficient(argument)
+            values.append(write(self.builder, known, self.tensors(known), f"{noise.name}_p"))
+        like = self.values[f"{self.network.program.states[0].name}[n]"]
+        return self.builder.module(place, (like, *values), variable(noise.name) + suffix)
+
+    # --- implicit groups ------------------------------------------------------------------------------
+
+    def solve(self, item: Solve) -> None:
+        """Write the sweeps of an implicit group, or the leaf module that solves it."""
+        solver = item.solver
+        plain = solver.gradient == "unrolled" and solver.tolerance is None
+        inner = {statement.target for statement in item.statements}
+        self.slopes -= inner
+        if solver.method == "neumann":
+            self.neumann(item)
+        else:
+            for target, terms in zip(item.targets, item.guess, strict=True):
+                self.values[target] = self.combine(target, terms)
+            if solver.method == "fixed_point" and plain:
+                for _ in range(solver.iterations):
+                    self.sweep(item)
+            else:
+                self.leaf(item)
+        for name in inner - set(item.targets):
+            self.values.pop(name, None)
+
+    def sweep(self, item: Solve) -> None:
+        """Write the statements once: the next values of the targets from the present ones."""
+        fresh: dict[str, Ref] = {}
+        for statement in item.statements:
+            self.mark(statement, statement.target)
+            if isinstance(statement, Evaluate):
+                self.values[statement.target] = self.evaluate(statement)
+                self.slopes.add(statement.target)
+            elif statement.target in item.targets:
+                fresh[statement.target] = self.combine(statement.target, statement.terms)
+            else:
+                self.values[statement.target] = self.combine(statement.target, statement.terms)
+        self.values.update(fresh)
+
+    def neumann(self, item: Solve) -> None:
+        """Write ``z = a + F(a) + F(F(a)) + ..``: ``a`` are the known terms of the targets' equations."""
+        moving = {statement.target for statement in item.statements} | set(item.targets)
+        constant, linear = [], []
+        for statement in item.statements:
+            if isinstance(statement, Combine) and statement.target in item.targets:
+                known = tuple(term for term in statement.terms if term.value not in moving)
+                constant.append((statement.target, known))
+                rest = tuple(term for term in statement.terms if term.value in moving)
+                linear.append(Combine(statement.target, rest, statement.origin))
+            else:
+                linear.append(statement)  # type: ignore[arg-type]
+        sums = {target: self.combine(target, terms) for target, terms in constant}
+        self.values.update(sums)
+        part = Solve(item.targets, tuple(linear), item.solver, item.guess, item.origin)
+        for _ in range(item.solver.iterations):
+            self.sweep(part)
+            for target in item.targets:
+                name = variable(target)
+                sums[target] = self.builder.call(
+                    "torch.add", (sums[target], self.values[target]), name
+                )
+        self.values.update(sums)
+
+    def leaf(self, item: Solve) -> None:
+        """Write a call of the solver module, with the sweep as a function of all that it reads."""
+        solver = item.solver
+        count = sum(isinstance(s, Solve) for s in self.statements())
+        order = [s for s in self.statements() if isinstance(s, Solve)].index(item)
+        suffix = f"_{order + 1}" if count > 1 else ""
+        tolerance = None if solver.tolerance is None else float(number(solver.tolerance))
+        options = (solver.method, solver.iterations, tolerance, solver.memory, solver.gradient)
+        hints = ("method", "iterations", "tolerance", "memory", "gradient")
+        place = Place(f"solver{suffix}")
+        self.builder.declare_module(place, Construction("Solver", options, hints=hints))
+        inputs = self.outside(item)
+        body = SweepBody(self, item, tuple(name for name, _ in inputs))
+        function = self.builder.sweep(Place(f"sweep{suffix}"), inputs, body)
+        guess = tuple(self.values[target] for target in item.targets)
+        known = tuple(value for _, value in inputs[len(item.targets) :])
+        solved = self.builder.module(place, (function, guess, *known), f"solved{suffix}")
+        for index, target in enumerate(item.targets):
+            self.values[target] = self.builder.call(
+                "getitem", (solved, Number(index)), variable(target)
+            )
+
+    def outside(self, item: Solve) -> tuple[tuple[str, Ref], ...]:
+        """Return the targets, then every value, coefficient and block that a sweep reads."""
+        found: dict[str, Ref] = {target: self.values[target] for target in item.targets}
+        moving = {statement.target for statement in item.statements} | set(item.targets)
+        for statement in item.statements:
+            if isinstance(statement, Evaluate):
+                drift = self.program.field(statement.field)
+                names: tuple[str, ...] = statement.at
+                if drift.kind == "drift":
+                    place = self.block(drift, statement)
+                    found[f"block:{place.name}"] = self.builder.attribute(place)
+            else:
+                names = tuple(term.value for term in statement.terms)
+                for term in statement.terms:
+                    known = self.coefficient(term.coefficient)
+                    for symbol in sorted(known.free_symbols, key=str):
+                        value = self.tensors(known)[symbol]
+                        if not isinstance(value, Number):
+                            found[f"symbol:{symbol.name}"] = value
+            for name in names:
+                if name not in moving and name != ONES:
+                    found[name] = self.value(name)
+        return tuple(found.items())
+
+
+def earlier(register: Register) -> Register:
+    return Register(register.of, register.lag - 1)
+
+
+class SweepBody:
+    """Writes one sweep of a group through another builder, from the values it is handed."""
+
+    def __init__(self, step: Step, item: Solve, names: tuple[str, ...]) -> None:
+        self.step = step
+        self.item = item
+        self.names = names
+
+    def __call__(self, builder: Builder, inputs: tuple[Ref, ...]) -> tuple[Ref, ...]:
+        outer = self.step
+        inner = Step(outer.network, outer.plan, builder)
+        inner.seen = outer.seen
+        inner.slopes = set(outer.slopes)
+        inner.symbols = {k: v for k, v in outer.symbols.items() if isinstance(v, Number)}
+        state = f"{outer.network.program.states[0].name}[n]"
+        for name, value in zip(self.names, inputs, strict=True):
+            if name.startswith("symbol:"):
+                inner.symbols[sympy.Symbol(name[7:])] = value
+            elif not name.startswith("block:"):
+                inner.values[name] = value
+        inner.values.setdefault(state, inputs[0])
+        inner.sweep(self.item)
+        return tuple(inner.values[target] for target in self.item.targets)

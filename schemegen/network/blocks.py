@@ -1,0 +1,187 @@
+"""Blocks: the trainable branches ``f`` of a network, and the normalisation they share out.
+
+Every block is built as ``Block(in_width, out_width, stride, calls)`` and maps ``(N, in_width, ..)`` to
+``(N, out_width, ..)``. ``calls`` is the number of evaluations that keep batch-norm statistics of their own;
+a block with ``calls > 1`` takes the number of the evaluation as its second argument.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+__all__ = [
+    "BLOCKS",
+    "Bottleneck",
+    "Conv1x1",
+    "Mlp",
+    "Preact",
+    "Projection",
+    "StageBatchNorm",
+    "Statistics",
+    "VectorProjection",
+    "conv",
+    "norm",
+    "preactivate",
+    "transform",
+]
+
+
+def conv(in_width: int, out_width: int, size: int, stride: int = 1) -> nn.Conv2d:
+    """Return a padded convolution without bias, weights N(0, 2 / (size^2 out_width))."""
+    layer = nn.Conv2d(in_width, out_width, size, stride, padding=size // 2, bias=False)
+    nn.init.normal_(layer.weight, 0.0, (2.0 / (size * size * out_width)) ** 0.5)
+    return layer
+
+
+class Statistics(nn.Module):
+    """Running mean and variance of one evaluation of a block."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.running_mean = nn.Buffer(torch.zeros(width))
+        self.running_var = nn.Buffer(torch.ones(width))
+
+
+class StageBatchNorm(nn.Module):
+    """Batch normalisation with one affine map and running statistics for each evaluation.
+
+    The inputs of a block's evaluations in one step have different distributions, so that averaged
+    statistics would describe none of them in eval mode.
+    """
+
+    def __init__(self, width: int, calls: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(width))
+        self.bias = nn.Parameter(torch.zeros(width))
+        self.statistics = nn.ModuleList(Statistics(width) for _ in range(calls))
+
+    def forward(self, x: Tensor, call: int) -> Tensor:
+        own = self.statistics[call]
+        return F.batch_norm(
+            x, own.running_mean, own.running_var, self.weight, self.bias, self.training
+        )
+
+
+def norm(width: int, calls: int = 1) -> nn.Module:
+    """Return the batch normalisation of images of ``width`` channels for ``calls`` evaluations."""
+    return nn.BatchNorm2d(width) if calls == 1 else StageBatchNorm(width, calls)
+
+
+class Preact(nn.Module):
+    """BN-ReLU-conv3x3(stride)-BN-ReLU-conv3x3. Source: He et al. (2016), Identity Mappings."""
+
+    def __init__(self, in_width: int, out_width: int, stride: int = 1, calls: int = 1) -> None:
+        super().__init__()
+        self.bn1 = norm(in_width, calls)
+        self.conv1 = conv(in_width, out_width, 3, stride)
+        self.bn2 = norm(out_width, calls)
+        self.conv2 = conv(out_width, out_width, 3)
+
+    def preactivate(self, x: Tensor, *call: int) -> Tensor:
+        return F.relu(self.bn1(x, *call))
+
+    def transform(self, x: Tensor, *call: int) -> Tensor:
+        result: Tensor = self.conv2(F.relu(self.bn2(self.conv1(x), *call)))
+        return result
+
+    def forward(self, x: Tensor, *call: int) -> Tensor:
+        return self.transform(self.preactivate(x, *call), *call)
+
+
+class Bottleneck(nn.Module):
+    """BN-ReLU-conv1x1, BN-ReLU-conv3x3(stride), BN-ReLU-conv1x1, a quarter as wide inside."""
+
+    def __init__(self, in_width: int, out_width: int, stride: int = 1, calls: int = 1) -> None:
+        super().__init__()
+        inner = max(out_width // 4, 1)
+        self.bn1 = norm(in_width, calls)
+        self.conv1 = conv(in_width, inner, 1)
+        self.bn2 = norm(inner, calls)
+        self.conv2 = conv(inner, inner, 3, stride)
+        self.bn3 = norm(inner, calls)
+        self.conv3 = conv(inner, out_width, 1)
+
+    def preactivate(self, x: Tensor, *call: int) -> Tensor:
+        return F.relu(self.bn1(x, *call))
+
+    def transform(self, x: Tensor, *call: int) -> Tensor:
+        x = self.conv2(F.relu(self.bn2(self.conv1(x), *call)))
+        result: Tensor = self.conv3(F.relu(self.bn3(x, *call)))
+        return result
+
+    def forward(self, x: Tensor, *call: int) -> Tensor:
+        return self.transform(self.preactivate(x, *call), *call)
+
+
+class Conv1x1(nn.Module):
+    """A linear field: one 1x1 convolution without bias, 0 at 0."""
+
+    def __init__(self, in_width: int, out_width: int, stride: int = 1, calls: int = 1) -> None:
+        super().__init__()
+        self.conv = conv(in_width, out_width, 1, stride)
+
+    def forward(self, x: Tensor) -> Tensor:
+        result: Tensor = self.conv(x)
+        return result
+
+
+class Mlp(nn.Module):
+    """linear-tanh-linear on vectors, a smooth field of as many hidden units as it is wide."""
+
+    def __init__(self, in_width: int, out_width: int, stride: int = 1, calls: int = 1) -> None:
+        super().__init__()
+        self.linear1 = nn.Linear(in_width, out_width)
+        self.linear2 = nn.Linear(out_width, out_width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        result: Tensor = self.linear2(torch.tanh(self.linear1(x)))
+        return result
+
+
+class Projection(nn.Module):
+    """The shortcut at a change of shape: BN-ReLU-conv1x1(stride).
+
+    With ``own`` false it maps the first BN-ReLU of the block beside it (``bn shared``).
+    """
+
+    def __init__(self, in_width: int, out_width: int, stride: int = 1, own: bool = True) -> None:
+        super().__init__()
+        self.bn = nn.BatchNorm2d(in_width) if own else None
+        self.conv = conv(in_width, out_width, 1, stride)
+
+    def forward(self, x: Tensor) -> Tensor:
+        result: Tensor = self.conv(x if self.bn is None else F.relu(self.bn(x)))
+        return result
+
+
+class VectorProjection(nn.Module):
+    """The shortcut at a change of width of vectors: BN-ReLU-linear without bias."""
+
+    def __init__(self, in_width: int, out_width: int, stride: int = 1, own: bool = True) -> None:
+        super().__init__()
+        self.bn = nn.BatchNorm1d(in_width) if own else None
+        self.linear = nn.Linear(in_width, out_width, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        result: Tensor = self.linear(x if self.bn is None else F.relu(self.bn(x)))
+        return result
+
+
+def preactivate(block: nn.Module, x: Tensor) -> Tensor:
+    """Return the first BN-ReLU of ``block`` at ``x``, which a projection shares (``bn shared``)."""
+    return block.preactivate(x)  # type: ignore[operator, no-any-return]
+
+
+def transform(block: nn.Module, x: Tensor) -> Tensor:
+    """Return the rest of ``block`` after :func:`preactivate`."""
+    return block.transform(x)  # type: ignore[operator, no-any-return]
+
+
+BLOCKS: dict[str, type[nn.Module]] = {
+    "preact": Preact,
+    "bottleneck": Bottleneck,
+    "mlp": Mlp,
+    "conv1x1": Conv1x1,
+}
