@@ -141,14 +141,26 @@ def python_class(text: str) -> Callable[..., nn.Module]:
 
 
 # One word a line would hide the table: these are the functions of torch that generated code calls.
-TORCH = (
-    ("add", "sub", "addcmul", "cat", "split", "zeros_like", "minimum", "maximum", "clamp")
-    + ("relu", "sigmoid", "tanh", "exp", "log", "sqrt", "sin", "cos", "abs")
+TORCH = ("add", "sub", "addcmul", "cat", "split", "zeros_like", "minimum", "maximum", "clamp") + (
+    "relu",
+    "sigmoid",
+    "tanh",
+    "exp",
+    "log",
+    "sqrt",
+    "sin",
+    "cos",
+    "abs",
 )
 LAYER_CLASSES = (
-    ("BatchNorm1d", "BatchNorm2d", "GroupNorm", "Linear", "Dropout", "MaxPool2d", "AvgPool2d")
-    + ("ReLU", "Tanh", "Sigmoid", "Softplus", "GELU", "SiLU", "ELU", "Flatten", "Identity")
-)
+    "BatchNorm1d",
+    "BatchNorm2d",
+    "GroupNorm",
+    "Linear",
+    "Dropout",
+    "MaxPool2d",
+    "AvgPool2d",
+) + ("ReLU", "Tanh", "Sigmoid", "Softplus", "GELU", "SiLU", "ELU", "Flatten", "Identity")
 
 FUNCTIONS: dict[str, Callable[..., Any]] = {
     "+": operator.add,
@@ -168,7 +180,7 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "evaluate": solvers.evaluate,
     "F.softplus": torch.nn.functional.softplus,
     "torch.Tensor.type_as": torch.Tensor.type_as,
-    **{f"torch.{name}": getattr(torch, name) for name in TORCH},
+    **{f"torch.{name}": getattr(torch, name) for name in (*ARITHMETIC, *ELEMENTWISE)},
 }
 
 CONSTRUCTORS: dict[str, Callable[..., nn.Module]] = {
@@ -181,5 +193,5 @@ CONSTRUCTORS: dict[str, Callable[..., nn.Module]] = {
     "Sequence": layers.Sequence,
     "Solver": solvers.Solver,
     **{cls.__name__: cls for cls in noise.NOISES.values()},
-    **{f"nn.{name}": getattr(nn, name) for name in LAYER_CLASSES},
+    **{f"nn.{name}": getattr(nn, name) for name in (*KERNELS, *ACTIVATIONS)},
 }

@@ -227,5 +227,5 @@ def inside(via: Coefficient | None, interval: Interval) -> bool:
         "relu": (0, sympy.oo),
     }.get(via.func.__name__ if via is not None else "")
     if image is None:
-        return interval.low == -sympy.oo and interval.high == sympy.oo
+        return bool(interval.low == -sympy.oo and interval.high == sympy.oo)
     return bool(interval.low <= image[0]) and bool(interval.high >= image[1])

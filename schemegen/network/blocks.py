@@ -8,8 +8,8 @@ a block with ``calls > 1`` takes the number of the evaluation as its second argu
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812
 
 __all__ = [
     "BLOCKS",
@@ -59,9 +59,8 @@ class StageBatchNorm(nn.Module):
 
     def forward(self, x: Tensor, call: int) -> Tensor:
         own = self.statistics[call]
-        return F.batch_norm(
-            x, own.running_mean, own.running_var, self.weight, self.bias, self.training
-        )
+        mean, variance = own.get_buffer("running_mean"), own.get_buffer("running_var")
+        return F.batch_norm(x, mean, variance, self.weight, self.bias, self.training)
 
 
 def norm(width: int, calls: int = 1) -> nn.Module:

@@ -85,7 +85,9 @@ class Solver(nn.Module):
         sizes = [item.numel() for item in guess]
 
         def split(z: Tensor) -> list[Tensor]:
-            return [part.view(shape) for part, shape in zip(torch.split(z, sizes), shapes, strict=True)]
+            return [
+                part.view(shape) for part, shape in zip(torch.split(z, sizes), shapes, strict=True)
+            ]
 
         def g(z: Tensor) -> Tensor:
             return torch.cat([part.reshape(-1) for part in sweep(*split(z), *known)])
@@ -118,7 +120,7 @@ class Solver(nn.Module):
                 y = y + gmres(transposed, gradient - transposed(y), min(self.iterations, y.numel()))
             return y
 
-        result.register_hook(adjoint)
+        result.register_hook(adjoint)  # type: ignore[no-untyped-call]
         return result
 
     def solve(self, g: Map, z: Tensor) -> Tensor:
@@ -169,7 +171,8 @@ class Solver(nn.Module):
         scale = (ridge * normal.diagonal().sum()).clamp_min(torch.finfo(normal.dtype).tiny)
         identity = torch.eye(len(normal), dtype=normal.dtype, device=normal.device)
         weights: Tensor = torch.linalg.solve(normal + scale * identity, dr.T @ residuals[-1])
-        return torch.mv(dg, weights)
+        mixed: Tensor = torch.mv(dg, weights)
+        return mixed
 
     def newton_krylov(self, g: Map, z: Tensor) -> tuple[Tensor, Tensor]:
         residual = g(z) - z
