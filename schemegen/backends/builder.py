@@ -140,27 +140,10 @@ def python_class(text: str) -> Callable[..., nn.Module]:
     return found
 
 
-# One word a line would hide the table: these are the functions of torch that generated code calls.
-TORCH = ("add", "sub", "addcmul", "cat", "split", "zeros_like", "minimum", "maximum", "clamp") + (
-    "relu",
-    "sigmoid",
-    "tanh",
-    "exp",
-    "log",
-    "sqrt",
-    "sin",
-    "cos",
-    "abs",
-)
-LAYER_CLASSES = (
-    "BatchNorm1d",
-    "BatchNorm2d",
-    "GroupNorm",
-    "Linear",
-    "Dropout",
-    "MaxPool2d",
-    "AvgPool2d",
-) + ("ReLU", "Tanh", "Sigmoid", "Softplus", "GELU", "SiLU", "ELU", "Flatten", "Identity")
+ARITHMETIC = ("add", "sub", "addcmul", "cat", "split", "zeros_like", "minimum", "maximum", "clamp")
+ELEMENTWISE = ("relu", "sigmoid", "tanh", "exp", "log", "sqrt", "sin", "cos", "abs")
+KERNELS = ("BatchNorm1d", "BatchNorm2d", "GroupNorm", "Linear", "Dropout", "MaxPool2d", "AvgPool2d")
+ACTIVATIONS = ("ReLU", "Tanh", "Sigmoid", "Softplus", "GELU", "SiLU", "ELU", "Flatten", "Identity")
 
 FUNCTIONS: dict[str, Callable[..., Any]] = {
     "+": operator.add,
