@@ -16,7 +16,7 @@ from sympy.polys.domains.domain import Domain
 from schemegen.analysis.reals import RealField
 from schemegen.step.program import Combine, H, Program, Solve
 
-__all__ = ["CoefficientField", "NotRationalError", "coefficient_field", "coefficients_of"]
+__all__ = ["CoefficientField", "NotRationalError", "coefficient_field", "coefficients_of", "number"]
 
 Element = Any
 Z = sympy.Symbol("z")
@@ -155,6 +155,13 @@ def laurent_product(
         for j, right in b.items():
             product[i + j] = product.get(i + j, zero) + left * right
     return {power: element for power, element in product.items() if element}
+
+
+def number(element: Element) -> Element:
+    """Return an element that holds no symbol as an element of the number field."""
+    domain = element.field.domain
+    above = element.numer.coeff(1) if element.numer else domain.zero
+    return above / element.denom.coeff(1)
 
 
 def coefficient_field(

@@ -8,7 +8,7 @@ from typing import Any
 
 import sympy
 
-from schemegen.analysis.coefficients import Z_GENERATOR, CoefficientField
+from schemegen.analysis.coefficients import Z_GENERATOR, CoefficientField, number
 from schemegen.analysis.linear import LinearStep, NotLinearError, characteristic, linear_step
 from schemegen.analysis.model import Note, Stability
 from schemegen.analysis.multistep import MultistepMethod
@@ -82,16 +82,6 @@ def _in_z(element: Element, field_: CoefficientField) -> tuple[list[Element], li
     return split(element.numer), split(element.denom)
 
 
-def _numbers(elements: Sequence[Element]) -> list[Any]:
-    """Return elements free of every symbol as elements of the number field."""
-    found = []
-    for element in elements:
-        domain = element.field.domain
-        above = element.numer.coeff(1) if element.numer else domain.zero
-        found.append(above / element.denom.coeff(1))
-    return found
-
-
 def _one_step(result: LinearAnalysis, r: Element) -> None:
     step = result.step
     assert step is not None
@@ -104,7 +94,9 @@ def _one_step(result: LinearAnalysis, r: Element) -> None:
     if step.coefficients.has_parameters:
         _symbolic_one_step(result, above, below)
         return
-    function = lowest_terms(coefficients.reals, _numbers(above), _numbers(below))
+    function = lowest_terms(
+        coefficients.reals, [number(c) for c in above], [number(c) for c in below]
+    )
     result.function = function
     result.stability = replace(
         result.stability,
@@ -197,7 +189,9 @@ def _multistep(result: LinearAnalysis, polynomial: Sequence[Element]) -> None:
         else:
             result.note("stability.A", "depends on symbols")
         return
-    method = MultistepMethod(coefficients.reals, tuple(_numbers(rho)), tuple(_numbers(sigma)))
+    method = MultistepMethod(
+        coefficients.reals, tuple([number(c) for c in rho]), tuple([number(c) for c in sigma])
+    )
     result.multistep = method
     stable = result.stability.zero_stable is True
     imaginary = method.imaginary_interval if stable else None
