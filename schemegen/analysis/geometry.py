@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from schemegen.analysis.coefficients import number
+from schemegen.analysis.linear_coefficients import number
 from schemegen.analysis.model import Geometry, Note
 from schemegen.analysis.parasitic import parasitic_roots
 from schemegen.analysis.reals import RealField

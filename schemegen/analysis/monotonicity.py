@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from schemegen.analysis.coefficients import number
 from schemegen.analysis.intervals import End
+from schemegen.analysis.linear_coefficients import number
 from schemegen.analysis.model import Note
 from schemegen.analysis.ssp import linear_monotonicity, ssp_coefficient
 from schemegen.analysis.stability import LinearAnalysis

@@ -1,8 +1,9 @@
 """Strong stability preservation: how large a step keeps what Euler's step keeps.
 
-``C`` is the largest r for which ``rA(I + rA)^-1`` and ``r b^T (I + rA)^-1`` have no negative entry and no row sum
-above 1. Source: Kraaijevanger (1991); Ferracina, Spijker (2004). The linear analogue asks that all derivatives of
-R are non-negative on ``[-r, 0]``; for a polynomial it is enough to ask that at ``-r``. Source: Kraaijevanger (1986).
+``C`` is the largest r for which ``rA(I + rA)^-1`` and ``r b^T (I + rA)^-1`` have no negative entry and no row
+sum above 1. Source: Kraaijevanger (1991); Ferracina, Spijker (2004). The linear analogue asks that all
+derivatives of R are non-negative on ``[-r, 0]``; for a polynomial it is enough to ask that at ``-r``.
+Source: Kraaijevanger (1986).
 """
 
 from __future__ import annotations

@@ -8,8 +8,8 @@ from typing import Any
 
 import sympy
 
-from schemegen.analysis.coefficients import Z_GENERATOR, CoefficientField, number
 from schemegen.analysis.linear import LinearStep, NotLinearError, characteristic, linear_step
+from schemegen.analysis.linear_coefficients import Z_GENERATOR, CoefficientField, number
 from schemegen.analysis.model import Note, Stability
 from schemegen.analysis.multistep import MultistepMethod
 from schemegen.analysis.one_step import StabilityFunction, lowest_terms

@@ -12,7 +12,7 @@ from typing import Any
 
 import sympy
 
-from schemegen.analysis.coefficients import (
+from schemegen.analysis.linear_coefficients import (
     CoefficientField,
     NotRationalError,
     coefficient_field,
