@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import ClassVar
 
 from lark import Token
 from lark.lark import PostLex
@@ -14,7 +13,7 @@ __all__ = ["Newlines"]
 class Newlines(PostLex):
     """Drop newlines inside ``( )`` and ``[ ]`` and after ``{``; imply one before ``}`` and at the end."""
 
-    always_accept: ClassVar[tuple[str, ...]] = ("_NL", "RBRACE")  # type: ignore[assignment]
+    always_accept = ("_NL", "RBRACE")
 
     def process(self, stream: Iterator[Token]) -> Iterator[Token]:
         depth = 0

@@ -111,7 +111,7 @@ def _parser() -> tuple[Lark, Builder]:
     path = _cache_folder() / f"parser-{digest}.json"
     try:
         stored = json.loads(path.read_text(encoding="utf-8"))
-        parser = Lark._load_from_dict(
+        parser = Lark._load_from_dict(  # type: ignore[no-untyped-call]
             _decode(stored["data"]),
             _decode(stored["memo"]),
             postlex=newlines,
