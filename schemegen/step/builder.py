@@ -22,6 +22,7 @@ __all__ = [
     "Linear",
     "add",
     "after",
+    "drift_fields",
     "now",
     "number",
     "offset",
@@ -202,19 +203,23 @@ class Builder:
 
     def fields(self) -> tuple[Field, ...]:
         """Return the fields of the program: all drifts, then the pointwise functions in use."""
-        drifts = tuple(
-            Field(
-                drift.name,
-                "drift",
-                drift.arguments,
-                drift.span,
-                drift.block,
-                drift.weights,
-                drift.norm_stats,
-            )
-            for drift in self.drifts.values()
+        return drift_fields(tuple(self.drifts.values())) + tuple(self.pointwise.values())
+
+
+def drift_fields(drifts: tuple[Drift, ...]) -> tuple[Field, ...]:
+    """Return the drifts of a scheme as fields of a program."""
+    return tuple(
+        Field(
+            drift.name,
+            "drift",
+            drift.arguments,
+            drift.span,
+            drift.block,
+            drift.weights,
+            drift.norm_stats,
         )
-        return drifts + tuple(self.pointwise.values())
+        for drift in drifts
+    )
 
 
 def unit(value: str) -> Linear:

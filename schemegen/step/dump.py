@@ -26,9 +26,9 @@ def dump(program: Program) -> str:
     for statement in program.statements:
         lines += [f"  {line}" for line in _lines(statement)]
     lines += [f"  embedded {state} = {value}" for state, value in program.embedded]
-    if program.starter is not None:
-        lines.append("  starter")
-        lines += [f"  {line}" for line in dump(program.starter).splitlines()[1:]]
+    for title, other in (("starter", program.starter), ("first", program.first)):
+        if other is not None:
+            lines += [f"  {title}", *(f"  {line}" for line in dump(other).splitlines()[1:])]
     return "\n".join(lines) + "\n"
 
 

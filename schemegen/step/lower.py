@@ -17,6 +17,7 @@ from schemegen.step.equations import write_equations
 from schemegen.step.eulerform import EulerForm
 from schemegen.step.groups import arrange, reads, renamed
 from schemegen.step.multistep import write_multistep
+from schemegen.step.opening import fitted, keeping
 from schemegen.step.program import H, Input, Program, Solve, Statement, Term
 from schemegen.step.starter import EulerWriter, at_start, write_starter
 from schemegen.step.tableau import write_tableaus
@@ -45,7 +46,7 @@ def lower(scheme: Scheme) -> Program:
         embedded=tuple(builder.embedded),
     )
     program = passes.tidy(program)
-    program = replace(program, starter=_starter(scheme, program))
+    program = replace(program, starter=_starter(scheme, program), first=_first(scheme, program))
     verify(program)
     return program
 
@@ -153,8 +154,7 @@ def _starter(scheme: Scheme, program: Program) -> Program:
     """Return the Euler form of ``scheme``, which sets what ``program`` keeps."""
     source = _written(scheme, Damped())
     builder = Builder(scheme)
-    slopes = [item.of for item in program.inputs if offset(item.of) is None]
-    kept = tuple(dict.fromkeys(slopes))
+    kept = _kept(program)
     write_starter(builder, source, tuple(source.inputs.values()), kept, Damped.of(scheme.damping))
     wanted = [*map(after, builder.states), *kept]
     statements = arrange(builder.equations, wanted, None, lambda target: (), lambda target: 0)
@@ -166,3 +166,16 @@ def _starter(scheme: Scheme, program: Program) -> Program:
         embedded=(),
     )
     return passes.used_params(passes.tidy(starter, kept))
+
+
+def _first(scheme: Scheme, program: Program) -> Program | None:
+    """Return the program of the first steps where ``start`` names a scheme."""
+    other = scheme.start.scheme
+    if other is None:
+        return None
+    return keeping(scheme, lower(fitted(scheme, other)), _kept(program))
+
+
+def _kept(program: Program) -> tuple[str, ...]:
+    """Return the slopes that later steps remember."""
+    return tuple(dict.fromkeys(item.of for item in program.inputs if offset(item.of) is None))

@@ -145,8 +145,9 @@ class Program:
     ``starter`` is the one-step program that replaces this one while history is missing and at shape
     changes (``transition.scheme off``); it is None for a one-step program that needs none. It sets
     every value that ``inputs`` refer to. ``start`` says how history begins (``copy`` needs no
-    starter). ``embedded`` names the value of an embedded solution (``b_hat``) per state, where
-    there is one.
+    starter). ``first`` takes the first steps instead of the starter where ``start`` names a scheme; at
+    shape changes the starter stays in use. ``embedded`` names the value of an embedded solution
+    (``b_hat``) per state, where there is one.
     """
 
     name: str
@@ -162,6 +163,7 @@ class Program:
     transition: Transition = field(default_factory=Transition)
     starter: Program | None = None
     embedded: tuple[tuple[str, str], ...] = ()
+    first: Program | None = None
 
     @property
     def history(self) -> int:

@@ -21,8 +21,9 @@ def verify(program: Program) -> None:
     outside; what an input refers to is an old state or is set by the program and by its starter.
     """
     faults = [*_faults(program)]
-    if program.starter is not None:
-        faults += [f"starter: {fault}" for fault in _faults(program.starter)]
+    for title, other in (("starter", program.starter), ("first", program.first)):
+        if other is not None:
+            faults += [f"{title}: {fault}" for fault in _faults(other)]
     if faults:
         listed = "\n".join(f"- {fault}" for fault in faults)
         raise InternalError(f"step program of {program.name}:\n{listed}\n{dump(program)}")
@@ -52,9 +53,9 @@ def _inputs(program: Program, old: set[str], defined: set[str]) -> Iterator[str]
         if item.of not in defined:
             yield f"input {item.name} refers to {item.of}, which is never set"
         elif item.of not in old:
-            starter = program.starter
-            if starter is None or item.of not in _set_by(starter):
-                yield f"input {item.name} refers to {item.of}, which the starter does not set"
+            for title, other in (("starter", program.starter), ("first step", program.first)):
+                if other is not None and item.of not in _set_by(other):
+                    yield f"input {item.name} refers to {item.of}, which the {title} does not set"
     if program.inputs and program.starter is None:
         yield "a program with history has no starter"
 
