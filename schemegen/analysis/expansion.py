@@ -1,74 +1,253 @@
-"""What the series of a step program says: order, errors and modified equation in one frozen
-object."""
+"""What the series of a step program says: order, errors and modified equation in one frozen object."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
-from schemegen.analysis.model import (
-    Exact,
-    ModifiedEquation,
-    Note,
-    OrderCondition,
-    SpecialOrder,
-    TreeTerm,
+import sympy
+
+from schemegen.analysis.coefficients import Coefficients, NoSeriesError
+from schemegen.analysis.derivative_form import derivative_form
+from schemegen.analysis.expansion_model import Expansion, Failure
+from schemegen.analysis.model import Exact, ModifiedEquation, Note
+from schemegen.analysis.modified_equation import consistency, field_terms, limit_terms
+from schemegen.analysis.operations import flatten, unrolled
+from schemegen.analysis.order import (
+    conditions,
+    exact_flow,
+    fails_at,
+    first_failure,
+    local_error,
+    series_order,
+    stage_orders,
 )
+from schemegen.analysis.reading import Reading
+from schemegen.analysis.special_orders import special_orders
+from schemegen.analysis.values import NoSmallStepLimitError, skeleton
+from schemegen.scheme.model import Noise
+from schemegen.step.program import Program, Solve, walk
 
-__all__ = ["Expansion", "Failure"]
+__all__ = ["Expansion", "Failure", "expand", "read"]
 
-
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """The first order condition that fails: ``weight`` is what the tree has, ``needed`` what it
-    needs."""
-
-    state: str
-    tree: str
-    nodes: int
-    weight: Exact
-    needed: Exact
+MOST_NODES = 10
+MOST_TREES = 3000
 
 
-@dataclass(frozen=True, slots=True)
-class Expansion:
-    """A step program as a series in trees of up to ``nodes`` nodes.
+def expand(
+    program: Program, order: int | None = None, *, scaled: Sequence[str] = (), sweeps: bool = False
+) -> Expansion:
+    """Return everything that the series of ``program`` says, from the step program alone.
 
-    ``small_step_limit`` is False where a state does not tend to its old value as h tends to 0 and
-    is no auxiliary state either (W0409), or where the limit is no first-order equation.
-    ``is_series`` is False where a value has no B-series at all (a pointwise function, a drift far
-    from every state). In both cases everything that depends on it is None and ``notes`` says why.
-
-    ``principal`` are the states that obey the modified equation, ``auxiliary`` those that follow
-    them (the velocity of momentum). ``limit`` holds, per principal state, ``(field, coefficient)``
-    of the equation at h = 0. ``consistent`` is True, or the rescaled equation, or False. Orders are
-    for the equation at h = 0; ``order`` is None where no condition fails up to ``order_at_least``
-    nodes or nothing is decided. ``order_conditions`` and ``principal_error`` are relative to the
-    rescaled fields. ``solver_order`` is the order left by the declared number of fixed-point
-    sweeps, None where there is no such solver. ``scaled`` names the params taken as ``h`` times a
-    constant (a damping rate). ``noise_replaced`` says that noises were set to their values in
-    evaluation mode.
+    Args:
+        order: keep trees of up to this many nodes; None: two beyond the order, at least 4.
+        scaled: params that stand for ``h`` times a constant, as a damping rate does.
+        sweeps: read implicit groups as the declared number of fixed-point sweeps, not as solved.
     """
+    try:
+        reading, replaced, chosen = _reading(unrolled(program) if sweeps else program, scaled)
+    except NoSmallStepLimitError as error:
+        note = Note("modified_equation", f"no small-step limit: {error}", "W0409")
+        return Expansion(nodes=0, small_step_limit=False, notes=(note,))
+    except NoSeriesError as error:
+        return Expansion(nodes=0, is_series=False, notes=(Note("modified_equation", str(error)),))
+    failing = _advance(reading, order)
+    nodes = order or min(max(4, (failing or reading.nodes) + 1), reading.nodes)
+    result = Expansion(
+        nodes=nodes,
+        principal=reading.skeleton.principal,
+        auxiliary=reading.skeleton.auxiliary,
+        limit=limit_terms(reading),
+        consistent=consistency(reading),
+        order=failing - 1 if failing else None,
+        order_at_least=failing - 1 if failing else reading.nodes,
+        scaled=chosen,
+        noise_replaced=bool(replaced),
+    )
+    result = _with_orders(result, program, reading, failing)
+    equation = ModifiedEquation(
+        field=field_terms(reading, nodes),
+        derivative_form=derivative_form(reading, nodes),
+        truncation=nodes,
+        valid=_validity(program, result, sweeps),
+    )
+    result = replace(result, modified_equation=equation)
+    if not sweeps:
+        special = special_orders(program, reading, failing, chosen, read)
+        result = replace(result, order_special=special, solver_order=_solver_order(program, result))
+    return result
 
-    nodes: int
-    principal: tuple[str, ...] = ()
-    auxiliary: tuple[str, ...] = ()
-    small_step_limit: bool = True
-    is_series: bool = True
-    limit: tuple[tuple[str, tuple[tuple[str, Exact], ...]], ...] = ()
-    consistent: bool | str | None = None
-    order: int | None = None
-    order_at_least: int = 0
-    stage_order: int | None = None
-    stage_orders: tuple[tuple[str, int], ...] = ()
-    embedded_order: int | None = None
-    solver_order: int | None = None
-    order_special: tuple[SpecialOrder, ...] = ()
-    order_conditions: tuple[OrderCondition, ...] = ()
-    failure: Failure | None = None
-    principal_error: tuple[TreeTerm, ...] = ()
-    principal_error_norm: tuple[Exact, float] | None = None
-    error_constant: Exact | None = None
-    modified_equation: ModifiedEquation | None = None
-    scaled: tuple[str, ...] = ()
-    noise_replaced: bool = False
-    notes: tuple[Note, ...] = ()
+
+def read(program: Program, nodes: int, scaled: Sequence[str] = ()) -> Reading:
+    """Return ``program`` as series of up to ``nodes`` nodes.
+
+    Raises:   NoSeriesError, NoSmallStepLimitError.
+    """
+    reading, _, _ = _reading(program, scaled)
+    while reading.nodes < nodes:
+        reading.advance()
+    return reading
+
+
+def _reading(
+    program: Program, scaled: Sequence[str]
+) -> tuple[Reading, dict[sympy.Symbol, Exact], tuple[str, ...]]:
+    """Read the program; where it has no small-step limit, try one param as ``h`` times a constant."""
+    replaced = _evaluation_mode(program)
+    try:
+        return _start(program, replaced, scaled), replaced, tuple(scaled)
+    except (NoSmallStepLimitError, NoSeriesError):
+        if scaled:
+            raise
+        for param in program.params:
+            try:
+                return _start(program, replaced, (param.name,)), replaced, (param.name,)
+            except (NoSmallStepLimitError, NoSeriesError):
+                continue
+        raise
+
+
+def _start(program: Program, replaced: dict[sympy.Symbol, Exact], scaled: Sequence[str]) -> Reading:
+    coefficients = Coefficients(
+        _coefficients(program), terms=MOST_NODES + 4, replaced=replaced, scaled=scaled
+    )
+    return Reading(program, skeleton(flatten(program), coefficients), coefficients)
+
+
+def _coefficients(program: Program) -> Iterable[Exact]:
+    for statement in walk(program.statements):
+        yield from (term.coefficient for term in getattr(statement, "terms", ()))
+
+
+def _evaluation_mode(program: Program) -> dict[sympy.Symbol, Exact]:
+    """Return the value of each noise in evaluation mode; noises must enter linearly.
+
+    Raises:   NoSeriesError for a noise that is drawn in evaluation too, or that enters otherwise.
+    """
+    symbols = [noise.symbol for noise in program.noises]
+    if not symbols:
+        return {}
+    for coefficient in _coefficients(program):
+        used = [s for s in symbols if s in coefficient.free_symbols]
+        if used and sympy.Poly(sympy.expand(coefficient), *used).total_degree() > 1:
+            raise NoSeriesError("a product of noises is not analysed yet")
+    return {noise.symbol: _evaluated(noise) for noise in program.noises}
+
+
+def _evaluated(noise: Noise) -> Exact:
+    if noise.active == "always" or noise.evaluation == "sample":
+        raise NoSeriesError(f"noise `{noise.name}` stays on in evaluation; not analysed yet")
+    zero = sympy.Integer(0)
+    match noise.kind:
+        case "bernoulli":
+            return noise.arguments[0] if noise.evaluation == "mean" else sympy.Integer(1)
+        case "uniform":
+            if noise.evaluation == "off":
+                return zero
+            return (noise.arguments[0] + noise.arguments[1]) / 2
+        case _:
+            return zero
+
+
+def _advance(reading: Reading, order: int | None) -> int | None:
+    """Read on until the first failing level is known and enough is kept; return that level."""
+    failing = None
+    needed = max(order or 4, 2)
+    while reading.nodes < needed or failing is None:
+        if reading.nodes >= needed and (
+            reading.nodes >= MOST_NODES or len(reading.trees) * 3 > MOST_TREES
+        ):
+            break
+        reading.advance()
+        if failing is None and reading.nodes > 1 and fails_at(reading, reading.nodes):
+            failing = reading.nodes
+            needed = order or max(4, failing + 1)
+    return failing
+
+
+def _with_orders(
+    result: Expansion, program: Program, reading: Reading, failing: int | None
+) -> Expansion:
+    nodes = failing or reading.nodes
+    exact = exact_flow(reading, nodes)
+    error, norm = local_error(reading, exact, nodes) if failing else ((), None)
+    plain = not any(colour.identity for colour in reading.trees.colours)
+    stages = stage_orders(reading, exact, nodes)
+    one_step = program.history == 0 and not reading.skeleton.auxiliary
+    order = failing - 1 if failing else reading.nodes
+    return replace(
+        result,
+        order_conditions=conditions(reading, exact, nodes) if plain else (),
+        failure=first_failure(reading, exact, nodes) if failing else None,
+        principal_error=error,
+        principal_error_norm=norm,
+        stage_orders=stages,
+        stage_order=min([order, *(q for _, q in stages)]) if one_step or stages else None,
+        embedded_order=_embedded_order(program, reading, exact, nodes),
+        error_constant=_error_constant(program, reading, failing),
+    )
+
+
+def _embedded_order(
+    program: Program, reading: Reading, exact: Sequence[Sequence[object]], nodes: int
+) -> int | None:
+    """Return the order of the embedded solution, the lowest over the states that have one."""
+    orders = [
+        series_order(reading, reading.values[value], exact[state], nodes)
+        for name, value in program.embedded
+        for state, principal in enumerate(reading.skeleton.principal)
+        if principal == name and value in reading.values
+    ]
+    return min(orders, default=None)
+
+
+def _error_constant(program: Program, reading: Reading, failing: int | None) -> Exact | None:
+    """Return C with ``f~ = f - C h^p x^(p+1) + ..``, for linear multistep methods.
+
+    ``x^(n) = sum n!/(gamma sigma) F(t)``, so ``C = -b(t) gamma(t) / n!`` must agree for all t of n nodes
+    (times the powers of the limit's coefficient that rescaling takes off).
+    Source: Hairer, Norsett, Wanner (1993), III.2; Hairer, Lubich, Wanner (2006), XV.3.
+    """
+    if failing is None or program.history == 0 or len(reading.trees.colours) != 1:
+        return None
+    scale = reading.ring.inverse(reading.field.coefficients[0][0])
+    constants = []
+    for tree in reading.trees.level(failing):
+        number = reading.field.coefficients[0][tree]
+        number = number * reading.ring.rational(
+            -reading.trees.density[tree], int(sympy.factorial(failing))
+        )
+        for _ in range(failing):
+            number = number * scale
+        constants.append(number)
+    if any(c - constants[0] for c in constants):
+        return None
+    return reading.coefficients.expression(constants[0])
+
+
+def _validity(program: Program, result: Expansion, sweeps: bool) -> tuple[str, ...]:
+    valid = []
+    if program.history or result.auxiliary:
+        valid.append("principal root")
+    used = {s.name for c in _coefficients(program) for s in c.free_symbols}
+    if any(p.name in used and p.per != "network" for p in program.params) or any(
+        schedule.name in used for schedule in program.schedules
+    ):
+        valid.append("frozen parameters")
+    if result.noise_replaced:
+        valid.append("eval mode")
+    if not sweeps and any(isinstance(s, Solve) for s in program.statements):
+        valid.append("exactly solved stages")
+    valid.extend(f"{name}/h fixed as h tends to 0" for name in result.scaled)
+    return tuple(valid)
+
+
+def _solver_order(program: Program, result: Expansion) -> int | None:
+    """Return the order that the declared number of fixed-point sweeps leaves."""
+    solves = [s for s in program.statements if isinstance(s, Solve)]
+    if not solves or any(s.solver.method != "fixed_point" for s in solves):
+        return None
+    truncated = expand(program, 2, scaled=result.scaled, sweeps=True)
+    if truncated.limit != result.limit:
+        return 0
+    return truncated.order if truncated.order is not None else truncated.order_at_least

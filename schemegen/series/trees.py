@@ -19,12 +19,13 @@ __all__ = ["Colour", "Cut", "Trees", "rooted_trees"]
 class Colour:
     """A vector field ``name`` of the states ``slots`` (numbers of states).
 
-    ``linear``: second derivatives vanish, so a node has at most one child.
+    ``identity``: the field ``x_s`` of its one slot; second derivatives vanish, so a node has at most
+    one child.
     """
 
     name: str
     slots: tuple[int, ...]
-    linear: bool = False
+    identity: bool = False
 
 
 Cut = tuple[int, int, int, int]
@@ -62,7 +63,7 @@ class Trees:
         self._first = [0]  # _first[n]: the first tree of n + 1 nodes
         self._rest: list[list[tuple[int, int, int]]] = []  # (child, multiplicity, tree without it)
         self._grafted: list[dict[int, int]] = []  # _grafted[tree][child]: tree with one more child
-        self._text: dict[int, str] = {}
+        self._printed: dict[tuple[int, bool], tuple[str, int]] = {}
 
     @property
     def levels(self) -> int:
@@ -72,6 +73,14 @@ class Trees:
     def level(self, nodes: int) -> range:
         """Return the trees of exactly ``nodes`` nodes."""
         return range(self._first[nodes - 1], self._first[nodes])
+
+    def leaf(self, colour: int) -> int:
+        """Return the tree that is a single node of this colour."""
+        return colour
+
+    def graft(self, base: int, child: int, slot: int) -> int:
+        """Return ``base`` with one more ``child`` at its root."""
+        return self._grafted[base][child * self.states + slot]
 
     def __len__(self) -> int:
         return len(self.nodes)
@@ -114,7 +123,7 @@ class Trees:
                 bases = [
                     tree
                     for tree in self.level(nodes - size)
-                    if self.colour[tree] == colour and not (field.linear and self.children[tree])
+                    if self.colour[tree] == colour and not (field.identity and self.children[tree])
                 ]
                 if not bases:
                     continue
@@ -175,17 +184,33 @@ class Trees:
         A child is written ``x:g`` where its parent depends on several states and ``g`` may act on
         more than one of them.
         """
-        if tree not in self._text:
+        return self._print(tree, reduce=False)[0]
+
+    def differential(self, tree: int) -> tuple[str, int]:
+        """Return the text and the number of nodes of the elementary differential ``F(tree)``.
+
+        An identity node with a child is its child, ``F(u[f]) = F(f)``, so trees that stand for the
+        same function of x have the same differential.
+        """
+        return self._print(tree, reduce=True)
+
+    def _print(self, tree: int, reduce: bool) -> tuple[str, int]:
+        if (tree, reduce) not in self._printed:
             field = self.colours[self.colour[tree]]
             parts = []
+            nodes = 1
             for key in self.children[tree]:
                 child, slot = divmod(key, self.states)
+                text, size = self._print(child, reduce)
                 places = [s for s in field.slots if self.colour[child] in self.allowed[s]]
-                label = f"{self.state_names[slot]}:" if len(places) > 1 else ""
-                parts.append(label + self.text(child))
-            brackets = f"[{','.join(sorted(parts))}]" if parts else ""
-            self._text[tree] = field.name + brackets
-        return self._text[tree]
+                parts.append(f"{self.state_names[slot]}:{text}" if len(places) > 1 else text)
+                nodes += size
+            if reduce and field.identity and parts:
+                self._printed[tree, reduce] = (parts[0], nodes - 1)
+            else:
+                brackets = f"[{','.join(sorted(parts))}]" if parts else ""
+                self._printed[tree, reduce] = (field.name + brackets, nodes)
+        return self._printed[tree, reduce]
 
 
 def rooted_trees(nodes: int, name: str = "f") -> Trees:

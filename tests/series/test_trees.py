@@ -82,7 +82,7 @@ def test_two_fields_of_one_state() -> None:
 
 def test_linear_fields_have_one_child_at_most() -> None:
     both = frozenset((0, 1))
-    trees = Trees((Colour("f", (0,)), Colour("u", (0,), linear=True)), (both,), ("u",))
+    trees = Trees((Colour("f", (0,)), Colour("u", (0,), identity=True)), (both,), ("u",))
     trees.grow(3)
     texts = {trees.text(t) for t in trees.level(3)}
     assert "f[u,u]" in texts
