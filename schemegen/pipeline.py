@@ -114,12 +114,12 @@ def prepare(
     return tuple(units)
 
 
-def emit(unit: Unit) -> GraphModule:
-    """Generate the network of a scheme as one graph."""
+def emit(unit: Unit, *, seed: int = 0) -> GraphModule:
+    """Generate the network of a scheme as one graph; ``seed`` decides its initial weights."""
     from schemegen.backends import emit_graph
 
     assert unit.network is not None
-    return emit_graph(unit.program, unit.network)
+    return emit_graph(unit.program, unit.network, seed=seed)
 
 
 def finish(unit: Unit) -> Build:

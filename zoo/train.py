@@ -46,8 +46,6 @@ def parser() -> argparse.ArgumentParser:
 
 def train(arguments: argparse.Namespace) -> None:
     """Compile the scheme, train its network and print the test accuracy."""
-    import torch
-
     from schemegen.pipeline import emit, prepare
     from schemegen.render import render_text
     from schemegen.selection import source_of
@@ -67,8 +65,8 @@ def train(arguments: argparse.Namespace) -> None:
     if unit.diagnostics and config.progress:
         print(render_text(unit.diagnostics), file=sys.stderr)
     assert unit.network is not None
-    torch.manual_seed(config.seed)
-    result = run(Subject(emit(unit), unit.scheme, unit.network), config)
+    model = emit(unit, seed=config.seed)
+    result = run(Subject(model, unit.scheme, unit.network), config)
     print(result.summary())
 
 

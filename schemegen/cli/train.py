@@ -93,11 +93,9 @@ def command(
         compile=compiled or None,
         progress=not console.quiet,
     )
-    import torch
-
-    torch.manual_seed(config.seed)
     assert unit.network is not None
-    result = train(Subject(emit(unit), unit.scheme, unit.network), config)
+    model = emit(unit, seed=config.seed)
+    result = train(Subject(model, unit.scheme, unit.network), config)
     console.out(result.summary())
 
 

@@ -109,7 +109,7 @@ def _prepare(subject: Subject, config: Config) -> _Run:
         config=config,
         data=data.to(device),
         device=device,
-        optimizer=sgd(model, subject.scheme, config),
+        optimizer=sgd(model, config),
         order=torch.Generator().manual_seed(config.seed),
         history=[],
     )

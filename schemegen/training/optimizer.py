@@ -8,21 +8,21 @@ import torch
 from torch import Tensor, nn
 from torch.optim import SGD
 
-from schemegen.scheme.model import Scheme
 from schemegen.training.config import Config
 
 __all__ = ["load_momentum", "momentum_state", "rate", "sgd"]
 
 
-def sgd(model: nn.Module, scheme: Scheme, config: Config) -> SGD:
+def sgd(model: nn.Module, config: Config) -> SGD:
     """Return SGD over two groups: what weight decay applies to, and the coefficients with ``decay off``.
 
-    Every other parameter decays, biases and normalisation included, as in Lu et al. (2018).
+    A generated network tells of its coefficients in ``meta["coefficients"]``. Every other parameter
+    decays, biases and normalisation included, as in Lu et al. (2018).
     """
-    fixed = {param.name for param in scheme.params if not param.decay}
+    facts = getattr(model, "meta", {}).get("coefficients", {})
     groups: dict[bool, list[nn.Parameter]] = {True: [], False: []}
     for name, parameter in model.named_parameters():
-        groups[fixed.isdisjoint(name.split("."))].append(parameter)
+        groups[facts.get(name, {}).get("decay", True)].append(parameter)
     return SGD(
         [
             {"params": groups[True], "weight_decay": config.weight_decay},

@@ -14,7 +14,9 @@ __all__ = ["BranchRatio", "largest_branch_ratio"]
 
 @dataclass(frozen=True, slots=True)
 class BranchRatio:
-    """``|u[n+1] - u[n]|/|u[n]|`` over a batch, at a step of a stage, both counted from 1."""
+    """``|u[n+1] - u[n]|/|u[n]|`` over a batch, at a step of a stage.
+
+    Counted as in the names of the graph: stages from 1, steps from 0."""
 
     ratio: float
     stage: int
@@ -34,7 +36,7 @@ def largest_branch_ratio(model: nn.Module, inputs: Tensor) -> BranchRatio | None
         if before.shape == after.shape:
             ratio = float((after - before).norm() / before.norm())
             if torch.isfinite(torch.tensor(ratio)):
-                found.append(BranchRatio(ratio, stage + 1, step + 1))
+                found.append(BranchRatio(ratio, stage, step))
     return max(found, key=lambda item: item.ratio, default=None)
 
 

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from schemegen.diagnostics import Source, Span
-from schemegen.scheme.model import Param, Scheme
+from schemegen.scheme.model import Scheme
 from schemegen.scheme.network import NetworkSpec
 from schemegen.training import Subject
 
@@ -53,9 +53,10 @@ def make_subject() -> MakeSubject:
             nn.Dropout(0.1),
             nn.Linear(32, classes),
         )
+        model.meta = {"coefficients": {"3.k.0": {"decay": decay}}}  # type: ignore[assignment]
         return Subject(
             model=model,
-            scheme=Scheme("s", "", source, span, params=(Param("k", span, decay=decay),)),
+            scheme=Scheme("s", "", source, span),
             network=NetworkSpec("n", "", source, span, input_shape=shape, classes=classes),
         )
 

@@ -113,7 +113,7 @@ def test_a_loss_that_is_not_finite_is_e0804_and_keeps_the_last_checkpoint(
 def test_coefficients_with_decay_off_are_left_alone_by_weight_decay(make_subject: Any) -> None:
     for decay in (True, False):
         subject = make_subject(decay=decay)
-        optimizer = sgd(subject.model, subject.scheme, recipe("digits", weight_decay=0.5, lr=1.0))
+        optimizer = sgd(subject.model, recipe("digits", weight_decay=0.5, lr=1.0))
         for parameter in subject.model.parameters():
             parameter.grad = torch.zeros_like(parameter)
         before = subject.model[3].k[0].item()
