@@ -46,5 +46,12 @@ def __getattr__(name: str) -> Any:
     return getattr(import_module(f"schemegen.{_HOME[name]}"), name)
 
 
+def load_ipython_extension(shell: Any) -> None:
+    """``%load_ext schemegen``: the ``%%scheme`` cell."""
+    from schemegen.notebook import load_ipython_extension as register
+
+    register(shell)
+
+
 def __dir__() -> list[str]:
     return sorted(__all__)

@@ -1,0 +1,113 @@
+"""Notebooks: how schemes and analyses are shown, their short-cuts, and the ``%%scheme`` cell.
+
+``%load_ext schemegen`` gives the cell magic; the reprs are there as soon as a scheme is loaded. IPython
+itself is never imported: it calls what it finds by name.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from schemegen.analysis.model import Analysis
+from schemegen.diagnostics import SchemeError, Source, UsageError
+from schemegen.scheme.model import Scheme
+
+if TYPE_CHECKING:
+    from torch.fx import GraphModule
+
+__all__ = ["attach", "load_ipython_extension"]
+
+DECLARES = re.compile(r"^\s*scheme\s+\w+", re.MULTILINE)
+NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}\Z")
+
+
+def attach() -> None:
+    """Give schemes and analyses their notebook reprs and the methods ``analyze`` and ``network``.
+
+    They are set here because a scheme stands above reports and networks and may not know of them.
+    """
+    for name, method in (
+        ("_repr_latex_", _scheme_latex),
+        ("analyze", _analyze),
+        ("network", _network),
+    ):
+        setattr(Scheme, name, method)
+    for name, method in (("_repr_html_", _analysis_html), ("_repr_markdown_", _analysis_markdown)):
+        setattr(Analysis, name, method)
+
+
+def load_ipython_extension(shell: Any) -> None:
+    """Register ``%%scheme`` with an IPython shell."""
+    attach()
+
+    def cell_magic(line: str, cell: str) -> Scheme | None:
+        return run_cell(shell, line, cell)
+
+    shell.register_magic_function(cell_magic, magic_kind="cell", magic_name="scheme")
+
+
+def run_cell(shell: Any, line: str, cell: str) -> Scheme | None:
+    """Check the text of a cell, bind every scheme in it by name and return the last.
+
+    ``%%scheme rk2`` over a text without ``scheme .. {`` takes the text as the body of ``rk2``. Mistakes are
+    shown as caret blocks, without a traceback, and bind nothing.
+    """
+    from schemegen.pipeline import examine, raise_errors
+    from schemegen.render import render_text
+
+    name = line.strip()
+    text = cell
+    if not DECLARES.search(cell):
+        if not NAME.match(name):
+            print("error: name the scheme: %%scheme rk2", file=sys.stderr)
+            return None
+        text = f"scheme {name} {{ {cell}\n}}\n"
+    try:
+        checked, found = examine(Source("<cell>", text))
+        raise_errors(found)
+    except SchemeError as error:
+        print(render_text(error.diagnostics), file=sys.stderr)
+        return None
+    except UsageError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return None
+    if found:
+        print(render_text(found), file=sys.stderr)
+    shell.push({scheme.name: scheme for scheme in checked.schemes})
+    return checked.schemes[-1] if checked.schemes else None
+
+
+def _scheme_latex(self: Scheme) -> str:
+    from schemegen.pipeline import study
+    from schemegen.report import scheme_latex
+
+    return scheme_latex(self, study(self).analysis)
+
+
+def _analyze(self: Scheme, *, order: int | None = None) -> Analysis:
+    """Return everything that is known of this scheme."""
+    from schemegen.pipeline import study
+
+    return study(self, order=order).analysis
+
+
+def _network(self: Scheme, network: str | Path | None = None, **values: object) -> GraphModule:
+    """Return the network of this scheme as one ``torch.fx.GraphModule``."""
+    from schemegen.pipeline import build
+
+    return build(self, network, **values)
+
+
+def _analysis_html(self: Analysis) -> str:
+    from schemegen.report import report_html
+
+    return report_html(self)
+
+
+def _analysis_markdown(self: Analysis) -> str:
+    from schemegen.report import report_markdown
+
+    return report_markdown(self)
