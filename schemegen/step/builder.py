@@ -12,11 +12,13 @@ from collections.abc import Mapping
 import sympy
 
 from schemegen.diagnostics import InternalError
+from schemegen.exact import canonical, is_zero
 from schemegen.scheme.model import Coefficient, Drift, Scheme
-from schemegen.step.coefficients import ONE, canonical, is_zero
 from schemegen.step.program import ONES, Combine, Evaluate, Field, Input, Origin, Term
 
 __all__ = [
+    "ONE",
+    "ZERO",
     "Builder",
     "Equation",
     "Linear",
@@ -35,6 +37,8 @@ __all__ = [
 Equation = Combine | Evaluate
 Linear = dict[str, Coefficient]
 
+ZERO: Coefficient = sympy.Integer(0)
+ONE: Coefficient = sympy.Integer(1)
 INDEXED = re.compile(r"(?P<name>[A-Za-z_][A-Za-z0-9_]*)\[n(?P<offset>[+-][0-9]+)?\]\Z")
 
 

@@ -15,14 +15,12 @@ from dataclasses import dataclass
 
 import sympy
 
+from schemegen.exact import phi
 from schemegen.scheme.model import Coefficient, Damping
-from schemegen.step.builder import Linear, add, scale
-from schemegen.step.coefficients import ONE, ZERO
+from schemegen.step.builder import ONE, ZERO, Linear, add, scale
 from schemegen.step.program import H
 
-__all__ = ["Damped", "phi1"]
-
-phi1 = sympy.Function("phi1")
+__all__ = ["Damped"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +68,7 @@ class Damped:
             case "explicit":
                 return add(old, scale(self.gain, driven), {state: -self.rate})
             case "exact":
-                weight = phi1(-self.rate) * self.gain
+                weight = phi(1, -self.rate) * self.gain
                 return add(scale(self.decay(ONE), old), scale(weight, driven))
             case "implicit":
                 return self.finish(add(old, scale(self.gain, driven)))

@@ -6,15 +6,18 @@ Products of two tensors, quotients by a tensor and functions of tensors are poin
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import assert_never
 
 import sympy
 
 from schemegen.diagnostics import InternalError
 from schemegen.language import nodes
+from schemegen.scheme.expressions import FUNCTIONS
 from schemegen.scheme.model import Coefficient, Equations, MapDefinition
 from schemegen.step.builder import (
+    ONE,
+    ZERO,
     Builder,
     Linear,
     add,
@@ -26,28 +29,10 @@ from schemegen.step.builder import (
     single,
     unit,
 )
-from schemegen.step.coefficients import ONE, ZERO
-from schemegen.step.damping import Damped, phi1
+from schemegen.step.damping import Damped
 from schemegen.step.program import ONES, H, Origin
 
 __all__ = ["write_equations"]
-
-FUNCTIONS: dict[str, Callable[..., Coefficient]] = {
-    "sqrt": sympy.sqrt,
-    "exp": sympy.exp,
-    "log": sympy.log,
-    "sin": sympy.sin,
-    "cos": sympy.cos,
-    "tanh": sympy.tanh,
-    "sigmoid": lambda x: 1 / (1 + sympy.exp(-x)),
-    "relu": lambda x: sympy.Max(0, x),
-    "softplus": lambda x: sympy.log(1 + sympy.exp(x)),
-    "phi1": phi1,
-    "phi2": sympy.Function("phi2"),
-    "phi3": sympy.Function("phi3"),
-    "min": sympy.Min,
-    "max": sympy.Max,
-}
 
 
 def write_equations(builder: Builder, update: Equations, damped: Damped) -> None:
@@ -78,7 +63,7 @@ class _Reader:
         """Write one assignment; a local that is a plain alias or a scalar gets no statement."""
         target = assignment.target
         if isinstance(target, nodes.Index):
-            state = target.base
+            state = target.name
             self.number, self.origin = number, Origin(assignment.span, after(state))
             linear = self.damped.split(self.linear(assignment.value, {}))
             if self.damped.mode == "explicit" and len(self.builder.states) > 1:
@@ -134,8 +119,8 @@ class _Reader:
     def state(self, node: nodes.Index) -> str:
         """Return the value ``x[n+j]``; an earlier one is an input."""
         if node.offset < 0:
-            return self.builder.past(node.base, -node.offset)
-        return after(node.base) if node.offset else now(node.base)
+            return self.builder.past(node.name, -node.offset)
+        return after(node.name) if node.offset else now(node.name)
 
     def binary(self, operator: str, left: Linear, right: Linear) -> Linear:
         """Return ``left operator right``."""
@@ -189,7 +174,7 @@ class _Reader:
             )
         scalars = [_scalar(item) for item in arguments]
         if all(item is not None for item in scalars):
-            return {ONES: FUNCTIONS[node.name](*scalars)}
+            return {ONES: FUNCTIONS[node.name][1](*scalars)}
         return self.pointwise(node.name, arguments)
 
     def drift(self, field: str, arguments: list[Linear], name: str) -> Linear:

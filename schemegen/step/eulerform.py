@@ -9,8 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from schemegen.diagnostics import InternalError
-from schemegen.step.builder import Equation, Linear, add, offset, scale, unit
-from schemegen.step.coefficients import ONE
+from schemegen.step.builder import ONE, Equation, Linear, add, offset, scale, unit
 from schemegen.step.program import ONES, Combine, Evaluate, Field, Input
 
 __all__ = ["EulerForm"]

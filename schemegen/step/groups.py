@@ -12,8 +12,7 @@ import networkx as nx
 
 from schemegen.diagnostics import InternalError
 from schemegen.scheme.model import Solver
-from schemegen.step.builder import Equation
-from schemegen.step.coefficients import ONE
+from schemegen.step.builder import ONE, Equation
 from schemegen.step.program import Combine, Evaluate, Origin, Solve, Statement, Term
 
 __all__ = ["arrange", "dependencies", "reads"]

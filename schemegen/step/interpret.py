@@ -8,8 +8,8 @@ from typing import assert_never
 import sympy
 
 from schemegen.diagnostics import InternalError
+from schemegen.exact import is_zero
 from schemegen.step.arithmetic import Arithmetic, Number
-from schemegen.step.coefficients import is_zero
 from schemegen.step.program import (
     ONES,
     Combine,

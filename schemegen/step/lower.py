@@ -7,11 +7,11 @@ from dataclasses import replace
 from typing import assert_never
 
 from schemegen.diagnostics import InternalError
+from schemegen.exact import canonical
 from schemegen.language import nodes
 from schemegen.scheme.model import Equations, Multistep, Scheme, Tableaus
 from schemegen.step import passes
 from schemegen.step.builder import Builder, Equation, Linear, add, after, now, offset, unit
-from schemegen.step.coefficients import canonical
 from schemegen.step.damping import Damped
 from schemegen.step.equations import write_equations
 from schemegen.step.eulerform import EulerForm

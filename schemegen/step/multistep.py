@@ -8,9 +8,9 @@ Slopes at earlier states are kept, not evaluated again. Under exact damping a va
 
 from __future__ import annotations
 
+from schemegen.exact import is_zero
 from schemegen.scheme.model import Multistep
 from schemegen.step.builder import Builder, Linear, add, after, now, number, scale, shifted
-from schemegen.step.coefficients import is_zero
 from schemegen.step.damping import Damped
 from schemegen.step.program import H, Origin
 

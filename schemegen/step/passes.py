@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import assert_never
 
-from schemegen.step.coefficients import is_zero
+from schemegen.exact import is_zero
 from schemegen.step.program import (
     Combine,
     Evaluate,

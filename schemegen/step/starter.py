@@ -11,9 +11,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from schemegen.exact import canonical, is_zero
 from schemegen.scheme.model import Coefficient, Scheme
-from schemegen.step.builder import Builder, Equation, Linear, add, after, now, offset
-from schemegen.step.coefficients import ONE, ZERO, canonical, is_zero
+from schemegen.step.builder import ONE, ZERO, Builder, Equation, Linear, add, after, now, offset
 from schemegen.step.damping import Damped
 from schemegen.step.eulerform import EulerForm
 from schemegen.step.program import Combine, Evaluate, Field, Input, Origin, Term

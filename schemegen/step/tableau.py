@@ -11,9 +11,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from schemegen.diagnostics import Span
+from schemegen.exact import is_zero
 from schemegen.scheme.model import Coefficient, TableauPart, Tableaus
-from schemegen.step.builder import Builder, Linear, add, after, now, scale
-from schemegen.step.coefficients import ONE, is_zero
+from schemegen.step.builder import ONE, Builder, Linear, add, after, now, scale
 from schemegen.step.damping import Damped
 from schemegen.step.program import H, Origin
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import assert_never
 
 from schemegen.diagnostics import InternalError
-from schemegen.step.coefficients import is_zero
+from schemegen.exact import is_zero
 from schemegen.step.dump import dump
 from schemegen.step.program import ONES, Combine, Evaluate, Program, Solve, Statement, Term
 
