@@ -2,5 +2,6 @@
 
 from schemegen.backends.execution import NetworkError, SchemeNetwork
 from schemegen.backends.graph import emit_graph
+from schemegen.backends.source import emit_source
 
-__all__ = ["NetworkError", "SchemeNetwork", "emit_graph"]
+__all__ = ["NetworkError", "SchemeNetwork", "emit_graph", "emit_source"]

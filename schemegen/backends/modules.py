@@ -7,9 +7,9 @@ from dataclasses import replace
 from fractions import Fraction
 
 from schemegen.backends.builder import Construction
+from schemegen.backends.layers import LAYERS, LayerShape
 from schemegen.diagnostics import Diagnostic, SchemeError
 from schemegen.network.blocks import BLOCKS
-from schemegen.network.layers import LAYERS, LayerShape, layer
 from schemegen.scheme.network import Block, Layer, NetworkSpec
 from schemegen.step.program import Field
 
@@ -147,7 +147,7 @@ def construction(item: Layer, arguments: tuple[float, ...], shape: LayerShape) -
     if item.name not in LAYERS:
         help_ = "layers: " + ", ".join(sorted(LAYERS))
         raise SchemeError([Diagnostic("E0605", f"unknown layer `{item.name}`", item.span, help_)])
-    function, values = layer(item.name, arguments, shape)
+    function, values = LAYERS[item.name](arguments, shape)
     hints = (
         ("in_width", "out_width", "size", "stride")
         if function == "conv"

@@ -65,16 +65,14 @@ class Network:
     overrides: Mapping[str, str]
     steps: tuple[StepPlan, ...]
     blocks: dict[tuple[object, ...], Place] = field(default_factory=dict)
-    calls: dict[tuple[object, ...], int] = field(default_factory=dict)
-    taken: dict[tuple[object, ...], int] = field(default_factory=dict)
+    calls: dict[tuple[object, ...], list[tuple[int, int]]] = field(default_factory=dict)
     coefficients: dict[str, Param] = field(default_factory=dict)
-    counts: list[dict[tuple[object, ...], int]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         for plan in self.steps:
-            self.counts.append(Step.evaluations(self, plan))
-            for key, calls in self.counts[-1].items():
-                self.calls[key] = self.calls.get(key, 0) + calls
+            for key, calls in Step.evaluations(self, plan).items():
+                known = self.calls.setdefault(key, [])
+                known.extend((plan.position, call) for call in calls)
 
     @property
     def image(self) -> bool:
@@ -111,7 +109,6 @@ class Step:
         self.symbols: dict[sympy.Symbol, Value] = {}
         self.reverse: dict[sympy.Symbol, Value] = {}
         self.known = self.numbers()
-        self.seen: dict[tuple[object, ...], int] = {}
 
     # --- what is known before the first call ---------------------------------------------------------
 
@@ -128,17 +125,16 @@ class Step:
         return result
 
     @staticmethod
-    def evaluations(network: Network, plan: StepPlan) -> dict[tuple[object, ...], int]:
-        """Return how often each set of weights is evaluated in the step, where statistics are its own."""
+    def evaluations(network: Network, plan: StepPlan) -> dict[tuple[object, ...], list[int]]:
+        """Return the numbers of the evaluations of each set of weights in the step."""
         step = Step(network, plan, None)  # type: ignore[arg-type]
-        counts: dict[tuple[object, ...], int] = {}
+        calls: dict[tuple[object, ...], set[int]] = {}
         for item in walk(step.statements()):
             if isinstance(item, Evaluate):
                 drift = step.program.field(item.field)
                 if drift.kind == "drift":
-                    key = step.key(drift, item)
-                    counts[key] = counts.get(key, 0) + 1
-        return counts
+                    calls.setdefault(step.key(drift, item), set()).add(item.call)
+        return {key: sorted(found) for key, found in calls.items()}
 
     def statements(self) -> tuple[Statement, ...]:
         wanted = {f"{state.name}[n+1]" for state in self.network.program.states}
@@ -229,7 +225,7 @@ class Step:
                 known = modules.shares_preactivation(
                     drift, self.network.spec, self.network.overrides
                 )
-                single = self.network.calls[self.key(drift, item)] == 1
+                single = self.calls(drift, self.key(drift, item)) == 1
                 if known and single:
                     block = self.builder.attribute(self.block(drift, item))
                     self.activated = self.builder.call("preactivate", (block, value), "activated")
@@ -316,17 +312,12 @@ class Step:
         key = self.key(drift, item)
         if self.calls(drift, key) == 1:
             return ()
-        first = self.network.taken.setdefault((key, self.plan.position), self.offset(key))
-        seen = self.seen.setdefault((key, item.target), sum(k[0] == key for k in self.seen))
-        return (Number(first + seen, "call"),)
-
-    def offset(self, key: tuple[object, ...]) -> int:
-        """Return the number of evaluations of these weights in earlier steps of the network."""
-        return sum(counts.get(key, 0) for counts in self.network.counts[: self.plan.position])
+        index = self.network.calls[key].index((self.plan.position, item.call))
+        return (Number(index, "call"),)
 
     def calls(self, drift: Field, key: tuple[object, ...]) -> int:
         normalised = modules.normalised(drift, self.network.spec, self.network.overrides)
-        return self.network.calls[key] if normalised and drift.norm_stats == "stage" else 1
+        return len(self.network.calls[key]) if normalised and drift.norm_stats == "stage" else 1
 
     def block(self, drift: Field, item: Evaluate) -> Place:
         """Declare the block of an evaluation and return its place."""
@@ -590,7 +581,6 @@ class SweepBody:
     def __call__(self, builder: Builder, inputs: tuple[Ref, ...]) -> tuple[Ref, ...]:
         outer = self.step
         inner = Step(outer.network, outer.plan, builder)
-        inner.seen = outer.seen
         inner.slopes = set(outer.slopes)
         inner.symbols = {k: v for k, v in outer.symbols.items() if isinstance(v, Number)}
         state = f"{outer.network.program.states[0].name}[n]"

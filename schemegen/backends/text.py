@@ -27,8 +27,13 @@ def literal(value: Any) -> str:
 
 
 def operand(value: Any) -> str:
-    """Return ``value`` as an operand: in parentheses where it is more than a name or a number."""
+    """Return ``value`` as an operand: in parentheses where it is more than a name or a number.
+
+    A slot, whose number is put in later, gets its parentheses then.
+    """
     text = literal(value)
+    if text.startswith("\x00"):
+        return text
     simple = text.replace(".", "").replace("_", "").isalnum() or text.endswith(")")
     plain = simple and " " not in text.split("(")[0]
     return text if plain else f"({text})"

@@ -1,26 +1,12 @@
-"""Layers of ``seq [..]`` blocks, stems and heads: one table from name to constructor."""
+"""Layers that torch does not have, for ``seq [..]`` blocks, stems and heads."""
 
 from __future__ import annotations
-
-from collections.abc import Callable
-from dataclasses import dataclass
 
 from torch import Tensor, nn
 
 from schemegen.network.blocks import StageBatchNorm
 
-__all__ = ["LAYERS", "Flat", "LayerShape", "Sequence", "layer"]
-
-
-@dataclass(frozen=True, slots=True)
-class LayerShape:
-    """What a layer is built for: channels in and out, stride, evaluations, and images or vectors."""
-
-    in_width: int
-    out_width: int
-    stride: int
-    calls: int
-    image: bool
+__all__ = ["Flat", "Sequence"]
 
 
 class Flat(nn.Module):
@@ -54,74 +40,3 @@ class Sequence(nn.Sequential):
 
     def forward(self, x: Tensor, *call: int) -> Tensor:
         return self._run(x, 0, len(self), call)
-
-
-# Each entry gives the text of a constructor call: the graph backend looks its function up by name and the
-# source backend prints it, so that both build the same layer.
-Constructor = tuple[str, tuple[int | float, ...]]
-
-
-def _conv(arguments: tuple[float, ...], shape: LayerShape) -> Constructor:
-    size = int(arguments[0]) if arguments else 3
-    return "conv", (shape.in_width, shape.out_width, size, shape.stride)
-
-
-def _bn(arguments: tuple[float, ...], shape: LayerShape) -> Constructor:
-    if shape.calls > 1:
-        return "StageBatchNorm", (shape.in_width, shape.calls)
-    return ("nn.BatchNorm2d" if shape.image else "nn.BatchNorm1d"), (shape.in_width,)
-
-
-def _linear(arguments: tuple[float, ...], shape: LayerShape) -> Constructor:
-    return "nn.Linear", (shape.in_width, shape.out_width)
-
-
-def _groupnorm(arguments: tuple[float, ...], shape: LayerShape) -> Constructor:
-    return "nn.GroupNorm", (int(arguments[0]) if arguments else 1, shape.in_width)
-
-
-def _drop(arguments: tuple[float, ...], shape: LayerShape) -> Constructor:
-    return "nn.Dropout", (float(arguments[0]) if arguments else 0.5,)
-
-
-def _maxpool(arguments: tuple[float, ...], shape: LayerShape) -> Constructor:
-    size = int(arguments[0]) if arguments else 2
-    return "nn.MaxPool2d", (
-        size,
-        int(arguments[1]) if len(arguments) > 1 else size,
-        size // 2 * (size % 2),
-    )
-
-
-def _avgpool(arguments: tuple[float, ...], shape: LayerShape) -> Constructor:
-    return ("nn.AvgPool2d", (int(arguments[0]),)) if arguments else ("Flat", ())
-
-
-def _plain(name: str) -> Callable[[tuple[float, ...], LayerShape], Constructor]:
-    return lambda _arguments, _shape: (name, ())
-
-
-LAYERS: dict[str, Callable[[tuple[float, ...], LayerShape], Constructor]] = {
-    "conv": _conv,
-    "linear": _linear,
-    "bn": _bn,
-    "groupnorm": _groupnorm,
-    "drop": _drop,
-    "dropout": _drop,
-    "maxpool": _maxpool,
-    "avgpool": _avgpool,
-    "relu": _plain("nn.ReLU"),
-    "tanh": _plain("nn.Tanh"),
-    "sigmoid": _plain("nn.Sigmoid"),
-    "softplus": _plain("nn.Softplus"),
-    "gelu": _plain("nn.GELU"),
-    "silu": _plain("nn.SiLU"),
-    "elu": _plain("nn.ELU"),
-    "flatten": _plain("nn.Flatten"),
-    "identity": _plain("nn.Identity"),
-}
-
-
-def layer(name: str, arguments: tuple[float, ...], shape: LayerShape) -> Constructor:
-    """Return the constructor's name and arguments of the layer ``name``."""
-    return LAYERS[name](arguments, shape)

@@ -1,0 +1,495 @@
+"""The source backend: a standalone ``model.py`` that needs torch alone.
+
+Steps are written through the same writer as the graph's nodes, one class for each distinct form of a step.
+Numbers that differ between the steps of one form become arguments of its constructor.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from schemegen.backends import modules
+from schemegen.backends.builder import Construction, Mark, Number, Place, RawParameter, Ref, Sweep
+from schemegen.backends.graph import image_size, unrolled
+from schemegen.backends.names import unique, variable
+from schemegen.backends.plan import Register, StepPlan, states_of
+from schemegen.backends.steps import Network, Step
+from schemegen.backends.text import call_text, literal
+from schemegen.network import blocks, functions, layers, noise, solvers
+from schemegen.scheme.network import NetworkSpec
+from schemegen.step.program import Program
+
+__all__ = ["emit_source"]
+
+SLOT = re.compile("\x00(\\d+)\x00")
+OPERATORS = ("+ ", "- ", "* ", "/ ")
+LIBRARY = (blocks, layers, functions, noise, solvers)
+
+
+@dataclass
+class StepText:
+    """One step as text in which numbers are still slots."""
+
+    plan: StepPlan
+    inputs: list[str] = field(default_factory=list)
+    init: list[str] = field(default_factory=list)
+    forward: list[str] = field(default_factory=list)
+    methods: list[str] = field(default_factory=list)
+    results: list[str] = field(default_factory=list)
+    shared: list[str] = field(default_factory=list)
+    slots: list[tuple[Number, str]] = field(default_factory=list)
+
+    @property
+    def template(self) -> str:
+        parts = [self.inputs, self.init, self.forward, self.methods, self.results, self.shared]
+        text = "\n".join(line for part in parts for line in [*part, "--"])
+        numbers: dict[str, int] = {}
+        return SLOT.sub(lambda m: f"\x00{numbers.setdefault(m[0], len(numbers))}\x00", text)
+
+
+class TextBuilder:
+    """Writes calls as lines of a step's ``forward``; numbers become slots."""
+
+    def __init__(self, text: StepText, network: SharedText) -> None:
+        self.text = text
+        self.network = network
+        self.lines = text.forward
+        self.taken: set[str] = set()
+        self.declared: set[str] = set()
+        self.line: int | None = None
+        self.handed: dict[str, str] | None = None
+
+    def at(self, mark: Mark) -> None:
+        self.line = None if mark.span is None else mark.span.line
+
+    def slot(self, value: Any, place: str, hint: str = "c") -> Any:
+        """Return ``value`` with every number in it replaced by a slot."""
+        if isinstance(value, Number):
+            self.text.slots.append((value, place))
+            return f"\x00{len(self.text.slots) - 1}\x00"
+        if isinstance(value, list | tuple):
+            return type(value)(self.slot(item, place, hint) for item in value)
+        if isinstance(value, dict):
+            return {key: self.slot(item, place, hint) for key, item in value.items()}
+        return value
+
+    def assign(self, name: str, text: str) -> str:
+        name = unique(name.replace("_next_", "_"), self.taken)
+        self.taken.add(name)
+        self.lines.append(f"{name} = {text}")
+        return name
+
+    def declare_module(self, where: Place, construction: Construction) -> None:
+        if self.handed is not None:
+            return
+        if where.shared:
+            self.network.declare(where, self.network.construction(construction, None))
+        elif where.name not in self.declared:
+            self.declared.add(where.name)
+            text = self.network.construction(construction, self)
+            self.text.init.append(f"self.{where.name} = {text}")
+
+    def declare_parameter(self, where: Place, parameter: RawParameter) -> None:
+        learn = "" if parameter.learnable else ", requires_grad=False"
+        line = f"nn.Parameter({parameter.text}{learn})"
+        if self.handed is not None:
+            return
+        if where.shared:
+            self.network.declare(where, line)
+        elif where.name not in self.declared:
+            self.declared.add(where.name)
+            self.text.init.append(f"self.{where.name} = {line}")
+
+    def call(
+        self, function: str, args: tuple[Any, ...], name: str, kwargs: dict[str, Any] | None = None
+    ) -> Ref:
+        self.network.use(function)
+        own = self.slot(kwargs or {}, "forward")
+        return self.assign(name, call_text(function, self.slot(args, "forward"), own))
+
+    def module(self, where: Place, args: tuple[Any, ...], name: str) -> Ref:
+        called = self.attribute(where)
+        arguments = ", ".join(literal(item) for item in self.slot(args, "forward"))
+        return self.assign(name, f"{called}({arguments})")
+
+    def attribute(self, where: Place) -> str:
+        if self.handed is not None:
+            return self.handed[where.name]
+        if not where.shared:
+            return f"self.{where.name}"
+        if where.name not in self.text.shared:
+            self.text.shared.append(where.name)
+            self.taken.add(where.name)
+        return where.name
+
+    def sweep(self, where: Place, inputs: tuple[tuple[str, Ref], ...], body: Sweep) -> Ref:
+        inner = TextBuilder(self.text, self.network)
+        inner.lines = []
+        inner.handed = {}
+        names = []
+        for name, _ in inputs:
+            kind, _, text = name.rpartition(":")
+            label = unique(f"{kind}_{text}" if kind else variable(text), inner.taken)
+            inner.taken.add(label)
+            names.append(label)
+            if kind == "block":
+                inner.handed[text] = label
+        results = body(inner, tuple(names))
+        head = f"def {where.name}(self, {', '.join(names)}):"
+        lines = [*inner.lines, f"return {literal(tuple(results))}"]
+        self.text.methods += ["", head, *(f"    {line}" for line in lines)]
+        return f"self.{where.name}"
+
+
+class SharedText:
+    """What the whole source has in common: shared modules and the library's functions in use."""
+
+    def __init__(self) -> None:
+        self.shared: dict[str, str] = {}
+        self.used: set[str] = set()
+        self.imports: dict[str, str] = {}
+
+    def declare(self, where: Place, text: str) -> None:
+        self.shared.setdefault(where.name, text)
+
+    def use(self, name: str) -> None:
+        self.used.add(name)
+
+    def construction(self, item: Construction, builder: TextBuilder | None) -> str:
+        """Return a constructor call as text."""
+        function = item.function
+        if function.startswith("python:"):
+            module, _, function = function[7:].partition(":")
+            self.imports[function] = module
+        self.use(function)
+        parts = [self.construction(child, builder) for child in item.children]
+        for index, value in enumerate(item.arguments):
+            hint = item.hints[index] if index < len(item.hints) else "size"
+            if builder is not None and type(value) in (int, float):
+                parts.append(builder.slot(Number(value, hint), "init"))
+            else:
+                parts.append(repr(value))
+        return f"{function}({', '.join(parts)})"
+
+
+@dataclass
+class Form:
+    """A class of steps: its text, the slots that become arguments, and the steps that use it."""
+
+    name: str
+    members: list[StepText]
+    arguments: dict[int, str] = field(default_factory=dict)
+    literals: dict[int, str] = field(default_factory=dict)
+
+    def settle(self) -> None:
+        """Print numbers that all members share; give the others a name in the constructor."""
+        order = [slot_order(member) for member in self.members]
+        names: dict[tuple[Any, ...], str] = {}
+        for index in range(len(order[0])):
+            column = [m.slots[o[index]][0] for m, o in zip(self.members, order, strict=True)]
+            texts = tuple(literal(number) for number in column)
+            if len(set(texts)) == 1:
+                self.literals[index] = texts[0]
+                continue
+            if texts not in names:
+                names[texts] = unique(column[0].hint, names.values())
+            self.arguments[index] = names[texts]
+
+    def constructor(self, member: int) -> str:
+        """Return the call that makes the step ``member``."""
+        order = slot_order(self.members[member])
+        shown: dict[str, str] = {}
+        for index, name in self.arguments.items():
+            shown[name] = literal(self.members[member].slots[order[index]][0])
+        return f"{self.name}({', '.join(f'{name}={text}' for name, text in shown.items())})"
+
+    def text(self, title: str) -> str:
+        """Return the class."""
+        first = self.members[0]
+        names = list(dict.fromkeys(self.arguments.values()))
+        order = slot_order(first)
+        back = {old: new for new, old in enumerate(order)}
+        stored = [
+            name
+            for name in names
+            if any(
+                self.arguments.get(index) == name and first.slots[old][1] == "forward"
+                for index, old in enumerate(order)
+            )
+        ]
+
+        def fill(line: str, own: str) -> str:
+            def slot(match: re.Match[str]) -> str:
+                index = back[int(match[1])]
+                if index in self.arguments:
+                    return own + self.arguments[index]
+                text = self.literals[index]
+                before, after = line[: match.start()], line[match.end() :]
+                operand = before.endswith(OPERATORS) or after.startswith(" **")
+                return f"({text})" if operand and not text.replace(".", "").isalnum() else text
+
+            return SLOT.sub(slot, line)
+
+        lines = [f"class {self.name}(nn.Module):", f'    """{title}"""', ""]
+        lines += [f"    def __init__({', '.join(['self', *names])}):", "        super().__init__()"]
+        lines += [f"        self.{name} = {name}" for name in stored]
+        lines += [f"        {fill(line, '')}" for line in first.init]
+        lines += ["", f"    def forward({', '.join(['self', *first.inputs, *first.shared])}):"]
+        lines += [f"        {fill(line, 'self.')}" for line in first.forward]
+        lines += [f"        return {', '.join(first.results)}"]
+        lines += [f"    {fill(line, 'self.')}".rstrip() for line in first.methods]
+        return "\n".join(lines)
+
+
+def slot_order(text: StepText) -> list[int]:
+    """Return the slots in the order in which the template meets them first."""
+    parts = [text.inputs, text.init, text.forward, text.methods, text.results, text.shared]
+    found = SLOT.findall("\n".join(line for part in parts for line in part))
+    return [int(item) for item in dict.fromkeys(found)]
+
+
+def emit_source(
+    program: Program, spec: NetworkSpec, *, blocks: Mapping[str, str] | None = None
+) -> str:
+    """Return ``model.py``: the network of ``program`` with the state-dict keys of its graph."""
+    network = unrolled(program, spec, blocks)
+    shared = SharedText()
+    texts = [step_text(network, plan, shared) for plan in network.steps]
+    forms = classes(texts)
+    model = model_text(network, texts, forms, shared)
+    bodies = [form.text(describe(form.members[0].plan, program)) for form in forms.values()]
+    used = library(shared.used)
+    imports = [f"from {module} import {name}" for name, module in sorted(shared.imports.items())]
+    head = [docstring(program, spec), "", *header(used), *imports, ""]
+    return "\n".join(head) + "\n\n" + "\n\n\n".join([*used, *bodies, model]) + "\n"
+
+
+def step_text(network: Network, plan: StepPlan, shared: SharedText) -> StepText:
+    """Write one step through a text builder."""
+    text = StepText(plan)
+    builder = TextBuilder(text, shared)
+    states = {state.name: variable(state.name) for state in network.program.states}
+    history = {register: register_name(register) for register in plan.takes}
+    text.inputs = [*states.values(), *history.values()]
+    builder.taken |= {*text.inputs, *states.values()}
+    fresh, given = Step(network, plan, builder).write(states, history)
+    text.results = [*fresh.values(), *(given[register] for register in plan.gives)]
+    return text
+
+
+def register_name(register: Register) -> str:
+    return f"{variable(register.of)}_{register.lag}"
+
+
+def classes(texts: Sequence[StepText]) -> dict[str, Form]:
+    """Group the steps by template and name the classes by what they do."""
+    forms: dict[str, Form] = {}
+    for text in texts:
+        key = text.template
+        if key not in forms:
+            base = {"start": "Start", "copy": "Start", "transition": "Transition"}.get(
+                text.plan.kind, "Step"
+            )
+            used = {form.name for form in forms.values()}
+            name, count = base, 1
+            while name in used:
+                count += 1
+                name = f"{base}{count}"
+            forms[key] = Form(name, [])
+        forms[key].members.append(text)
+    for form in forms.values():
+        form.settle()
+    return forms
+
+
+def describe(plan: StepPlan, program: Program) -> str:
+    """Return the docstring of a step class."""
+    kinds = {
+        "step": f"One step of {program.name}.",
+        "start": "A step that still lacks its history.",
+        "copy": "A first step, whose missing history is the current value.",
+        "transition": "A change of shape: projected states and strided drifts.",
+    }
+    return kinds[plan.kind] if not plan.project else f"{kinds[plan.kind][:-1]}, after a projection."
+
+
+def docstring(program: Program, spec: NetworkSpec) -> str:
+    """Return the docstring of the module; names are identifiers of the language, so no quotes occur."""
+    shape = "x".join(str(extent) for extent in spec.input_shape)
+    stages = ", ".join(f"{stage.width} x {stage.steps}" for stage in spec.stages)
+    return (
+        f'"""{program.name} on {spec.name}: a network generated by schemegen.\n\n'
+        f"Input {shape}, {spec.classes} classes, stages (width x steps) {stages}.\n"
+        f'Needs torch alone: ``from model import Model; network = Model()``.\n"""'
+    )
+
+
+def header(used: Sequence[str]) -> list[str]:
+    """Return the import lines that the library's parts need."""
+    text = "\n".join(used)
+    standard = []
+    for name, line in (
+        ("math.", "import math"),
+        ("warnings.", "import warnings"),
+        ("Callable[", "from collections.abc import Callable"),
+        ("pairwise(", "from itertools import pairwise"),
+    ):
+        if name in text:
+            standard.append(line)
+    lines = ["from __future__ import annotations", "", *standard]
+    lines += [""] if standard else []
+    lines += ["import torch", "from torch import Tensor, nn"]
+    if "FunctionCtx" in text:
+        lines.append("from torch.autograd.function import FunctionCtx")
+    return [*lines, "from torch.nn import functional as F"]
+
+
+def library(used: set[str]) -> list[str]:
+    """Return the source of the library's classes and functions in use, with what they build on."""
+    sources: dict[str, str] = {}
+    for module in LIBRARY:
+        for name, item in vars(module).items():
+            if getattr(item, "__module__", "") == module.__name__ and callable(item):
+                sources[name] = inspect.getsource(item).rstrip()
+        for name, item in vars(module).items():
+            if name == "Map":
+                sources[name] = "Map = Callable[[Tensor], Tensor]"
+    needed: set[str] = set()
+    queue = [name for name in used if name in sources]
+    while queue:
+        name = queue.pop()
+        if name in needed:
+            continue
+        needed.add(name)
+        words = set(re.findall(r"(?<![\w.])(?<!def )[A-Za-z_]\w*", strip_text(sources[name])))
+        queue.extend(word for word in words if word in sources)
+    return [without_ignores(text) for name, text in sources.items() if name in needed]
+
+
+def strip_text(source: str) -> str:
+    """Return source without docstrings and comments, so that words in prose do not count."""
+    return re.sub(r'""".*?"""|#[^\n]*', "", source, flags=re.DOTALL)
+
+
+def without_ignores(source: str) -> str:
+    return re.sub(r"  # (type: ignore|noqa)[^\n]*", "", source)
+
+
+def model_text(
+    network: Network, texts: Sequence[StepText], forms: Mapping[str, Form], shared: SharedText
+) -> str:
+    """Return the class ``Model``: stem, stages as module lists, head."""
+    program, spec = network.program, network.spec
+    last = network.steps[-1].after if network.steps else None
+    width, size = (last.width, last.size) if last else (spec.stem_width, image_size(spec))
+    stem = [shared.construction(item, None) for _, item in modules.stem(spec)]
+    head = [shared.construction(item, None) for _, item in modules.head(spec, width, size)]
+    lines = ["class Model(nn.Module):", f'    """{program.name} on {spec.name}."""', ""]
+    lines += ["    def __init__(self):", "        super().__init__()"]
+    lines += listing("stem", "nn.Sequential", stem)
+    lines += [f"        self.{name} = {text}" for name, text in shared.shared.items()]
+    for number in range(1, len(spec.stages) + 1):
+        made = []
+        for text in texts:
+            if text.plan.stage == number:
+                form = forms[text.template]
+                made.append(form.constructor(form.members.index(text)))
+        lines += listing(f"stage{number}", "nn.ModuleList", made)
+    lines += listing("head", "nn.Sequential", head)
+    lines += ["", "    def forward(self, x):"]
+    return "\n".join(lines + [f"        {line}" for line in forward_lines(network, texts)])
+
+
+def listing(name: str, container: str, items: Sequence[str]) -> list[str]:
+    """Return an attribute that holds modules; runs of equal constructors become a comprehension."""
+    if container == "nn.Sequential":
+        return (
+            [f"        self.{name} = nn.Sequential({', '.join(items)})"]
+            if fits(items)
+            else [
+                f"        self.{name} = nn.Sequential(",
+                *(f"            {item}," for item in items),
+                "        )",
+            ]
+        )
+    lines = [f"        self.{name} = nn.ModuleList("]
+    groups: list[tuple[str, int]] = []
+    for item in items:
+        if groups and groups[-1][0] == item:
+            groups[-1] = (item, groups[-1][1] + 1)
+        else:
+            groups.append((item, 1))
+    if len(groups) == 1:
+        return [*lines, f"            {groups[0][0]} for _ in range({groups[0][1]})", "        )"]
+    lines.append("            [")
+    for item, count in groups:
+        lines.append(
+            f"                {item},"
+            if count == 1
+            else f"                *({item} for _ in range({count})),"
+        )
+    return [*lines, "            ]", "        )"]
+
+
+def fits(items: Sequence[str]) -> bool:
+    return sum(len(item) + 2 for item in items) < 70
+
+
+def forward_lines(network: Network, texts: Sequence[StepText]) -> list[str]:
+    """Return the body of the model's ``forward``; steps of one form in a row become a loop."""
+    program, spec = network.program, network.spec
+    names = {state.name: variable(state.name) for state in program.states}
+    zero = set(program.start.zero)
+    principal = [names[state.name] for state in program.states if state.name not in zero]
+    shares = states_of(program, spec.stem_width)
+    lines = []
+    if len(principal) == 1:
+        lines.append(f"{principal[0]} = self.stem(x).type_as(x)")
+    else:
+        widths = [shares[state.name] for state in program.states if state.name not in zero]
+        lines.append(f"{', '.join(principal)} = torch.split(self.stem(x).type_as(x), {widths}, 1)")
+    lines += [f"{names[name]} = torch.zeros_like({principal[0]})" for name in sorted(zero)]
+    index = 0
+    while index < len(texts):
+        line = step_line(texts[index])
+        count = 1
+        while index + count < len(texts) and same_line(texts[index], texts[index + count]):
+            count += 1
+        plan = texts[index].plan
+        if count == 1:
+            lines += step_line(texts[index], f"self.stage{plan.stage}[{plan.index}]")
+        else:
+            end = plan.index + count
+            upto = "" if end == spec.stages[plan.stage - 1].steps else str(end)
+            part = f"[{plan.index or ''}:{upto}]" if plan.index or upto else ""
+            lines.append(f"for step in self.stage{plan.stage}{part}:")
+            lines += [f"    {item}" for item in line]
+        index += count
+    result = principal[0] if len(principal) == 1 else f"torch.cat([{', '.join(principal)}], 1)"
+    return [*lines, f"return self.head({result})"]
+
+
+def same_line(one: StepText, other: StepText) -> bool:
+    return one.plan.stage == other.plan.stage and step_line(one) == step_line(other)
+
+
+def step_line(text: StepText, step: str = "step") -> list[str]:
+    """Return the lines that run a step and move the history on."""
+    plan = text.plan
+    arguments = [*text.inputs, *(f"self.{name}" for name in text.shared)]
+    call = f"{step}({', '.join(arguments)})"
+    states = text.inputs[: len(text.inputs) - len(plan.takes)]
+    targets = [*states, *(register_name(register) for register in plan.gives)]
+    if plan.shift:
+        targets += [register_name(register) for register in plan.shift]
+        moved = [register_name(Register(r.of, r.lag - 1)) for r in plan.shift]
+        star = "*" if len(targets) - len(moved) > 1 else ""
+        call = f"{star}{call}, {', '.join(moved)}"
+    lines = [f"{', '.join(targets)} = {call}"]
+    for register in plan.fill:
+        lines.append(f"{register_name(register)} = {register_name(Register(register.of, 1))}")
+    return lines
