@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import assert_never
+from dataclasses import dataclass
 
 from schemegen.diagnostics import Diagnostic, InternalError, SchemeError
 from schemegen.scheme.network import NetworkSpec
-from schemegen.step.lower import lower
 from schemegen.step.program import (
     ONES,
     Combine,
@@ -16,7 +13,6 @@ from schemegen.step.program import (
     Program,
     Solve,
     Statement,
-    Term,
     walk,
 )
 
@@ -157,61 +153,11 @@ def step_plan(
 
 
 def starting(program: Program) -> Program:
-    """Return what runs while history is missing: the Euler form, or the scheme that ``start`` names.
-
-    That scheme's states and drifts are read as ours, in order; slopes that later steps remember are
-    evaluated beside it.
-    """
-    other = program.start.scheme
-    if other is None:
-        if program.starter is None:
-            raise InternalError(f"{program.name}: history is missing and there is no starter")
-        return program.starter
-    theirs = lower(other)
-    names = dict(
-        zip((s.name for s in theirs.states), (s.name for s in program.states), strict=False)
-    )
-    drifts = [item for item in program.fields if item.kind == "drift"]
-    foreign = [item.name for item in theirs.fields if item.kind == "drift"]
-    ours = dict(zip(foreign, (item.name for item in drifts), strict=False))
-
-    def value(name: str) -> str:
-        head, bracket, tail = name.partition("[")
-        return f"{names[head]}[{tail}" if bracket and head in names else name
-
-    statements = tuple(renamed(item, value, ours) for item in theirs.statements)
-    calls = [item.call for item in walk(statements) if isinstance(item, Evaluate)]
-    for of, _ in remembered(program):
-        for item in program.statements:
-            if isinstance(item, Evaluate) and item.target == of:
-                statements += (replace(item, call=max(calls, default=-1) + 1),)
-    fields = (*drifts, *(item for item in theirs.fields if item.kind != "drift"))
-    return replace(program, fields=fields, inputs=(), statements=statements, embedded=())
-
-
-def renamed(item: Statement, value: Callable[[str], str], drifts: dict[str, str]) -> Statement:
-    """Return a statement with its values and drifts renamed."""
-
-    def terms(old: tuple[Term, ...]) -> tuple[Term, ...]:
-        return tuple(Term(term.coefficient, value(term.value)) for term in old)
-
-    match item:
-        case Combine(target=target):
-            return replace(item, target=value(target), terms=terms(item.terms))
-        case Evaluate(target=target, at=at):
-            at = tuple(value(name) for name in at)
-            field = drifts.get(item.field, item.field)
-            return replace(item, target=value(target), field=field, at=at)
-        case Solve():
-            inner = tuple(renamed(part, value, drifts) for part in item.statements)
-            return replace(
-                item,
-                targets=tuple(value(target) for target in item.targets),
-                statements=tuple(part for part in inner if not isinstance(part, Solve)),
-                guess=tuple(terms(guess) for guess in item.guess),
-            )
-        case _:
-            assert_never(item)
+    """Return what runs while history is missing: the scheme that ``start`` names, or the Euler form."""
+    found = program.first or program.starter
+    if found is None:
+        raise InternalError(f"{program.name}: history is missing and there is no starter")
+    return found
 
 
 def euler_like(program: Program) -> bool:

@@ -169,7 +169,11 @@ class SharedText:
         parts = [self.construction(child, builder) for child in item.children]
         for index, value in enumerate(item.arguments):
             hint = item.hints[index] if index < len(item.hints) else "size"
-            if builder is not None and type(value) in (int, float):
+            if (
+                isinstance(value, int | float)
+                and not isinstance(value, bool)
+                and builder is not None
+            ):
                 parts.append(builder.slot(Number(value, hint), "init"))
             else:
                 parts.append(repr(value))
@@ -355,9 +359,7 @@ def library(used: set[str]) -> list[str]:
         for name, item in vars(module).items():
             if getattr(item, "__module__", "") == module.__name__ and callable(item):
                 sources[name] = inspect.getsource(item).rstrip()
-        for name, item in vars(module).items():
-            if name == "Map":
-                sources[name] = "Map = Callable[[Tensor], Tensor]"
+    sources["Map"] = "Map = Callable[[Tensor], Tensor]"
     needed: set[str] = set()
     queue = [name for name in used if name in sources]
     while queue:

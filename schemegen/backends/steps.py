@@ -15,6 +15,7 @@ from schemegen.backends.initial import raw_parameter
 from schemegen.backends.names import attribute, variable
 from schemegen.backends.plan import Register, StepPlan, live, remembered, states_of, widths
 from schemegen.diagnostics import Diagnostic, SchemeError
+from schemegen.exact import is_zero
 from schemegen.network.noise import NOISES
 from schemegen.scheme.model import Constant, Noise, Param
 from schemegen.scheme.network import NetworkSpec
@@ -345,7 +346,7 @@ class Step:
         """Write ``sum_i c_i v_i``, starting from a state that needs no multiplication."""
         name = variable(target)
         all_parts = [(term.value, self.coefficient(term.coefficient)) for term in terms]
-        parts = [part for part in all_parts if part[1] != 0]
+        parts = [part for part in all_parts if not is_zero(part[1])]
         if not parts:
             like = self.values[f"{self.network.program.states[0].name}[n]"]
             return self.builder.call("torch.zeros_like", (like,), name)

@@ -186,7 +186,8 @@ class Solver(nn.Module):
             ) -> Tensor:
                 step = epsilon / y.detach().norm().clamp_min(torch.finfo(y.dtype).tiny)
                 moved = z + step * y
-                return (base - (g(moved) - moved)) / step
+                change: Tensor = (base - (g(moved) - moved)) / step
+                return change
 
             z = z + gmres(linear, residual, min(self.memory, z.numel()))
             residual = g(z) - z
