@@ -1,0 +1,274 @@
+"""What the analysis warns of (W04xx, W0703), and E0402: facts on the scheme that no claim asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import sympy
+
+from schemegen.analysis.expansion import Expansion
+from schemegen.analysis.parameter_set import Cell
+from schemegen.analysis.printing import printed
+from schemegen.analysis.stability import LinearAnalysis
+from schemegen.diagnostics import Diagnostic, Span
+from schemegen.scheme.model import Equations, Interval, Multistep, Param, Scheme, Tableaus
+from schemegen.step.program import Evaluate, Program, Solve, walk
+
+__all__ = ["cautions", "update_span", "within"]
+
+
+def cautions(
+    scheme: Scheme, program: Program, linear: LinearAnalysis, expansion: Expansion | None
+) -> list[Diagnostic]:
+    """Return every warning that the coefficients call for, and E0402."""
+    found = [*_zero_stability(scheme, linear), *_damping(scheme), *_neumann(scheme, program)]
+    if expansion is not None:
+        found += _consistency(scheme, program, expansion)
+        found += _separate_weights(scheme, program, expansion)
+        found += _frozen(scheme, expansion)
+        found += _solver(scheme, expansion)
+        if not expansion.small_step_limit:
+            found.append(_no_limit(scheme))
+    return found
+
+
+def part_of(span: Span, word: str) -> Span:
+    """Return the place of ``word`` inside a span, or the span itself where it is not written."""
+    start = span.text.find(word)
+    if start < 0:
+        return span
+    return Span(span.source, span.start + start, span.start + start + len(word))
+
+
+def update_span(scheme: Scheme) -> Span:
+    """Return the place that states the update: the equation of the last state, or the rows."""
+    match scheme.update:
+        case Equations(assignments=assignments) if assignments:
+            return assignments[-1].span
+        case Equations(span=span) | Multistep(span=span):
+            return span
+        case Tableaus(parts=parts) if parts:
+            return parts[0].span
+        case _:
+            return scheme.span
+
+
+# --- zero-stability ----------------------------------------------------------------------------------
+
+
+def _zero_stability(scheme: Scheme, linear: LinearAnalysis) -> Iterator[Diagnostic]:
+    found = linear.stability.zero_stable
+    if found is False:
+        message = f"the scheme is not zero-stable: {_offending_root(linear)}"
+        yield Diagnostic(
+            "E0402",
+            message,
+            update_span(scheme),
+            "all roots must lie in the unit disk, those on the circle once",
+        )
+    if isinstance(found, str):
+        param = next((p for p in scheme.params if p.name == linear.zero_stable_symbol), None)
+        bounds = None if param is None else bounds_of(param)
+        if param is not None and not (bounds and within(bounds, linear.zero_stable_cells)):
+            tail = "is not bounded" if bounds is None else "may leave that set"
+            yield Diagnostic(
+                "W0402",
+                f"zero-stable only for {found}, and `{param.name}` {tail}",
+                part_of(param.span, param.name),
+                "none: learned values may leave it; `analyze --checkpoint` reports them"
+                if param.learnable
+                else "choose a value of the set",
+            )
+
+
+def _offending_root(linear: LinearAnalysis) -> str:
+    rho = linear.stability.rho
+    if rho is None:
+        return "the powers of its matrix at h = 0 grow"
+    roots = np.roots([complex(c) for c in reversed(rho)])
+    largest = max(roots, key=lambda root: (round(abs(root), 6), root.imag))
+    polynomial = "of the first characteristic polynomial"
+    if abs(largest) < 1 + 1e-5:
+        return f"a multiple root on the unit circle {polynomial}"
+    exact = _rational_root(rho, largest)
+    if exact is not None:
+        return f"root {exact} {polynomial}"
+    return f"a root of modulus {abs(largest):.4g} {polynomial}"
+
+
+def _rational_root(rho: Sequence[sympy.Expr], near: complex) -> str | None:
+    zeta = sympy.Dummy("zeta")
+    if abs(near.imag) > 1e-6 or not all(c.is_Rational for c in rho):
+        return None
+    for root in sympy.Poly(list(reversed(rho)), zeta).ground_roots():
+        if abs(float(root) - near.real) < 1e-6:
+            return printed(root)
+    return None
+
+
+def bounds_of(param: Param) -> Interval | None:
+    """Return the declared range, or what the last function of ``via`` leaves: (0, 1), (-1, 1), [0, inf)."""
+    if param.range is not None:
+        return param.range
+    if param.via is None or not param.via.is_Function:
+        return None
+    known = {
+        "sigmoid": Interval(sympy.Integer(0), sympy.Integer(1), False, False),
+        "tanh": Interval(sympy.Integer(-1), sympy.Integer(1), False, False),
+        "softplus": Interval(sympy.Integer(0), sympy.oo, False, False),
+        "exp": Interval(sympy.Integer(0), sympy.oo, False, False),
+        "relu": Interval(sympy.Integer(0), sympy.oo, True, False),
+    }
+    return known.get(param.via.func.__name__)
+
+
+def within(bounds: Interval, cells: Sequence[Cell]) -> bool:
+    """Say whether an interval lies in the cells that hold."""
+    return not any(_meets(bounds, cell) for cell in cells if not cell.holds)
+
+
+def _meets(bounds: Interval, cell: Cell) -> bool:
+    low = -sympy.oo if cell.low is None else _end(cell.low.named())
+    high = sympy.oo if cell.high is None else _end(cell.high.named())
+    if cell.is_point:
+        above = low > bounds.low or (low == bounds.low and bounds.low_closed)
+        below = low < bounds.high or (low == bounds.high and bounds.high_closed)
+        return bool(above and below)
+    return bool(bounds.low < high and low < bounds.high)
+
+
+def _end(value: sympy.Expr | float) -> sympy.Expr:
+    return value if isinstance(value, sympy.Expr) else sympy.Float(value)
+
+
+# --- consistency, weights, frozen params -------------------------------------------------------------
+
+
+def _consistency(scheme: Scheme, program: Program, expansion: Expansion) -> Iterator[Diagnostic]:
+    if not isinstance(expansion.consistent, str):
+        return
+    symbols = {s.name for _, terms in expansion.limit for _, c in terms for s in c.free_symbols}
+    learned = [p for p in scheme.params if p.learnable and p.name in symbols]
+    if learned and isinstance(scheme.update, Tableaus) and not program.inputs:
+        names = " and ".join(f"`{p.name}`" for p in learned)
+        yield Diagnostic(
+            "W0403",
+            f"learning {names} freely breaks consistency",
+            part_of(learned[0].span, learned[0].name),
+            f"tie them: write `(1 - {learned[0].name})` for the weight that is left",
+        )
+        return
+    plain = ", ".join(f"{state}' = {' + '.join(f for f, _ in terms)}" for state, terms in expansion.limit)
+    yield Diagnostic(
+        "W0404",
+        f"consistent with {expansion.consistent}, not with {plain}",
+        update_span(scheme),
+        "read orders for the rescaled field; the report prints both",
+    )
+
+
+def _separate_weights(
+    scheme: Scheme, program: Program, expansion: Expansion
+) -> Iterator[Diagnostic]:
+    if expansion.order is None or expansion.order < 2:
+        return
+    for drift in scheme.drifts:
+        used = {s.weights for s in walk(program.statements) if isinstance(s, Evaluate) and s.field == drift.name}
+        if len(used) > 1:
+            yield Diagnostic(
+                "W0405",
+                f"order {expansion.order} assumes one `{drift.name}`; weights are `per {drift.weights}`",
+                part_of(drift.span, f"weights per {drift.weights}"),
+                "use `weights per step`, or read order 1 for the mean field",
+            )
+
+
+def _frozen(scheme: Scheme, expansion: Expansion) -> Iterator[Diagnostic]:
+    equation = expansion.modified_equation
+    if equation is None or equation.field is None:
+        return
+    symbols = {s.name for _, terms in equation.field for t in terms for s in t.coefficient.free_symbols}
+    for param in scheme.params:
+        if param.name in symbols and param.learnable and param.per == "step":
+            yield Diagnostic(
+                "W0408",
+                f"the modified equation is for frozen `{param.name}`; `{param.name}` differs by step",
+                part_of(param.span, "per step"),
+            )
+    for schedule in scheme.schedules:
+        if schedule.name in symbols:
+            yield Diagnostic(
+                "W0408",
+                f"the modified equation is for frozen `{schedule.name}`; "
+                f"`{schedule.name}` differs by step",
+                schedule.span,
+            )
+
+
+# --- solvers, damping, limits ------------------------------------------------------------------------
+
+
+def _neumann(scheme: Scheme, program: Program) -> Iterator[Diagnostic]:
+    groups = [s for s in program.statements if isinstance(s, Solve) and s.solver.method == "neumann"]
+    if groups and scheme.solver is not None:
+        terms = groups[0].solver.iterations
+        yield Diagnostic(
+            "W0406",
+            "a truncated Neumann series of a nonlinear `f` does not approximate u' = f unless f(0) = 0",
+            part_of(scheme.solver.span, "neumann"),
+            f"`fixed_point, iterations {terms}` is the Runge-Kutta form",
+        )
+
+
+def _solver(scheme: Scheme, expansion: Expansion) -> Iterator[Diagnostic]:
+    solver, order, left = scheme.solver, expansion.order, expansion.solver_order
+    if solver is None or order is None or left is None or left >= order:
+        return
+    count = solver.iterations
+    start = "`u[n]`" if solver.init == "copy" else "an Euler step"
+    plural = "iteration" if count == 1 else "iterations"
+    limits = "limits" if count == 1 else "limit"
+    yield Diagnostic(
+        "W0703",
+        f"{count} fixed-point {plural} from {start} {limits} order {order} to order {left}",
+        part_of(solver.span, f"iterations {count}"),
+        f"use {count + order - left} or more",
+    )
+
+
+def _damping(scheme: Scheme) -> Iterator[Diagnostic]:
+    damping = scheme.damping
+    if damping is None or damping.mode != "explicit":
+        return
+    rate = damping.rate
+    param = next((p for p in scheme.params if p.symbol == rate), None)
+    if param is not None:
+        bounds = bounds_of(param)
+        if bounds is not None and bool(bounds.high <= 1):
+            return
+    elif not (rate.is_number and bool(rate > 1)):
+        return
+    name = printed(rate)
+    verb = "may exceed" if param is not None else "exceeds"
+    yield Diagnostic(
+        "W0407",
+        f"`{name}` {verb} 1, where 1 - {name} changes sign",
+        damping.span,
+        f"add `range [0, 1]`, or `damping {name}: exact`",
+    )
+
+
+def _no_limit(scheme: Scheme) -> Diagnostic:
+    span = update_span(scheme)
+    name = scheme.states[0].name
+    if isinstance(scheme.update, Equations):
+        targets = {a.span.text.partition("=")[0].strip(): a for a in scheme.update.assignments}
+        first = next((a for text, a in targets.items() if text.startswith(f"{name}[")), None)
+        span = first.target.span if first is not None else span
+    return Diagnostic(
+        "W0409",
+        f"`{name}[n+1]` does not tend to `{name}[n]` as h tends to 0",
+        span,
+        "no small-step limit; analysis is skipped",
+    )

@@ -1,0 +1,215 @@
+"""The claims of a file (``expect ..``) decided on what the analysis found: true, false or undecided."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+import sympy
+
+from schemegen.analysis.expansion import Expansion
+from schemegen.analysis.model import Analysis, Note, Verdict
+from schemegen.analysis.printing import printed
+from schemegen.diagnostics import Diagnostic
+from schemegen.scheme.model import Expectation, Scheme
+
+__all__ = ["decide"]
+
+ORDERS = ("order", "stage_order", "embedded_order", "strong_order", "weak_order")
+STABILITIES = {"A_stable": "A-stable", "L_stable": "L-stable", "I_stable": "I-stable"}
+KEYS = {
+    "A_stable": "stability.A",
+    "L_stable": "stability.A",
+    "I_stable": "stability.I",
+    "zero_stable": "stability.zero_stable",
+}
+
+
+def decide(
+    scheme: Scheme, analysis: Analysis, expansion: Expansion | None
+) -> tuple[tuple[Verdict, ...], list[Diagnostic]]:
+    """Return a verdict for each claim, and E04xx for each that fails, W0410 for each left open."""
+    verdicts: list[Verdict] = []
+    diagnostics: list[Diagnostic] = []
+    for claim in scheme.expectations:
+        verdict = _verdict(claim, analysis, expansion)
+        verdicts.append(verdict)
+        if verdict.holds is False:
+            diagnostics += _failed(scheme, verdict, analysis, expansion)
+        elif verdict.holds is None:
+            diagnostics += _open(verdict, analysis)
+    return tuple(verdicts), diagnostics
+
+
+# --- verdicts ----------------------------------------------------------------------------------------
+
+
+def _verdict(claim: Expectation, analysis: Analysis, expansion: Expansion | None) -> Verdict:
+    if claim.claim in ORDERS:
+        return _order_verdict(claim, analysis, expansion)
+    found, text = _property(claim.claim, analysis)
+    wanted = claim.value is not False and claim.value != sympy.false
+    holds = None if found is None else found == wanted
+    return Verdict(claim, holds, text)
+
+
+def _property(name: str, analysis: Analysis) -> tuple[bool | None, str]:
+    """Return whether the scheme has the property, and how to say so."""
+    if name == "consistent":
+        if isinstance(analysis.consistent, str):
+            return False, f"with {analysis.consistent}"
+        return analysis.consistent, _yes(analysis.consistent)
+    if name == "zero_stable":
+        found = analysis.stability.zero_stable
+        if isinstance(found, str):
+            return (True if _always(analysis, found) else None), found
+        return found, _yes(found)
+    places = {
+        "A_stable": analysis.stability.a_stable,
+        "L_stable": analysis.stability.l_stable,
+        "I_stable": analysis.stability.i_stable,
+        "symplectic": analysis.geometry.symplectic,
+        "symmetric": analysis.geometry.symmetric,
+        "reversible": analysis.geometry.reversible,
+        "algebraically_stable": analysis.geometry.algebraically_stable,
+        "conserves_quadratic": analysis.geometry.conserves_quadratic,
+        "fsal": analysis.geometry.fsal,
+    }
+    value = places.get(name)
+    text = _yes(value)
+    if value and name == "reversible":
+        condition = _note(analysis.notes, "geometry.reversible")
+        text = f"yes, {condition}" if condition else text
+    return value, text
+
+
+def _always(analysis: Analysis, admissible: str) -> bool:
+    """Whether every param stays in its admissible set by its declared range (then no W0402 is due)."""
+    return all(item.code != "W0402" for item in analysis.diagnostics)
+
+
+def _yes(value: bool | None) -> str:
+    return "not decided" if value is None else "yes" if value else "no"
+
+
+def _order_verdict(
+    claim: Expectation, analysis: Analysis, expansion: Expansion | None
+) -> Verdict:
+    value = claim.value
+    found = getattr(analysis, claim.claim)
+    if not isinstance(value, sympy.Expr) or not value.is_Rational:
+        return Verdict(claim, None, "not decided")
+    if claim.claim in ("strong_order", "weak_order"):
+        return Verdict(claim, None, "not analysed yet")
+    if found is None and claim.claim == "order" and expansion is not None:
+        least = expansion.order_at_least
+        if least and claim.operator == ">=" and least >= value:
+            return Verdict(claim, True, f"at least {least}")
+        if least and claim.operator != ">=" and least > value:
+            return Verdict(claim, False, f"at least {least}")
+    if found is None:
+        return Verdict(claim, None, "not decided")
+    holds = {"=": found == value, ">=": found >= value, "<=": found <= value}
+    return Verdict(claim, bool(holds[claim.operator or "="]), str(found))
+
+
+# --- diagnostics -------------------------------------------------------------------------------------
+
+
+def _failed(
+    scheme: Scheme, verdict: Verdict, analysis: Analysis, expansion: Expansion | None
+) -> list[Diagnostic]:
+    claim = verdict.expectation
+    if claim.claim == "order":
+        return [_order_failed(scheme, verdict, expansion)]
+    if claim.claim in ORDERS:
+        name = claim.claim.replace("_", " ")
+        message = f"expected {name} {_wanted(claim)}, found {verdict.found}"
+        return [Diagnostic("E0406", message, claim.span, f"write `expect {claim.claim} = {verdict.found}`")]
+    if claim.claim == "zero_stable":
+        return []  # E0402 is said of the coefficients, with or without a claim
+    negated = claim.value is False or claim.value == sympy.false
+    if claim.claim == "consistent":
+        return [_inconsistent(claim, verdict)]
+    word = STABILITIES.get(claim.claim, claim.claim.replace("_", " "))
+    message = f"expected the scheme {'not ' if negated else ''}to be {word}, found: {verdict.found}"
+    if claim.claim in STABILITIES:
+        return [Diagnostic("E0403", message + _where(claim, analysis), claim.span, _stability_help(analysis))]
+    return [Diagnostic("E0405", message, claim.span, "lower the claim; `analyze` lists what is preserved")]
+
+
+def _inconsistent(claim: Expectation, verdict: Verdict) -> Diagnostic:
+    if verdict.found.startswith("with "):
+        message = f"expected consistency with u' = f, found: consistent {verdict.found}"
+    else:
+        message = "the scheme is not consistent with u' = f"
+    return Diagnostic("E0404", message, claim.span, "the weights of `f` must sum to rho'(1)")
+
+
+def _wanted(claim: Expectation) -> str:
+    value = printed(claim.value) if isinstance(claim.value, sympy.Expr) else str(claim.value)
+    return value if claim.operator in (None, "=") else f"{claim.operator} {value}"
+
+
+def _order_failed(scheme: Scheme, verdict: Verdict, expansion: Expansion | None) -> Diagnostic:
+    claim = verdict.expectation
+    message = f"expected order {_wanted(claim)}, found {verdict.found}"
+    failure = expansion.failure if expansion is not None else None
+    wanted = claim.value
+    too_low = isinstance(wanted, sympy.Expr) and failure is not None and failure.nodes <= wanted
+    if failure is not None and too_low:
+        tree = spelled_tree(failure.tree, [drift.name for drift in scheme.drifts])
+        message += (
+            f": tree `{tree}` has weight {printed(failure.weight)}, needs {printed(failure.needed)}"
+        )
+        text = "lower the claim; `analyze --order "
+        return Diagnostic("E0401", message, claim.span, f"{text}{wanted}` lists all conditions")
+    return Diagnostic("E0401", message, claim.span, f"write `expect order = {verdict.found}`")
+
+
+def spelled_tree(tree: str, drifts: Sequence[str]) -> str:
+    """Return ``[.,[.]]`` for ``f[f,f[f]]`` where ``f`` is the only field, else the text itself."""
+    if len(drifts) != 1:
+        return tree
+    name = re.escape(drifts[0])
+    return re.sub(rf"\b{name}\b", ".", re.sub(rf"\b{name}\[", "[", tree))
+
+
+def _where(claim: Expectation, analysis: Analysis) -> str:
+    """Say what stands against A-, L- or I-stability."""
+    stability = analysis.stability
+    if claim.claim == "L_stable" and stability.a_stable:
+        return f", R(z) tends to {printed(stability.at_infinity)}" if stability.at_infinity is not None else ""
+    interval = stability.real_interval
+    if interval is not None and interval[0] != -sympy.oo:
+        low = interval[0]
+        end = printed(low) if isinstance(low, sympy.Expr) else f"{low:.6g}"
+        return f", stable on the real axis only from {end}"
+    if stability.a_alpha_degrees is not None and stability.a_alpha_degrees < 90:
+        return f", A(alpha) with alpha = {stability.a_alpha_degrees:.4g} degrees"
+    return ""
+
+
+def _stability_help(analysis: Analysis) -> str:
+    if analysis.stability.denominator is not None and len(analysis.stability.denominator) == 1:
+        return "no explicit method is A-stable; lower the claim or take an implicit one"
+    return "lower the claim or take another method"
+
+
+def _open(verdict: Verdict, analysis: Analysis) -> list[Diagnostic]:
+    claim = verdict.expectation
+    if claim.claim == "zero_stable" and isinstance(analysis.stability.zero_stable, str):
+        return []  # W0402 says it
+    key = KEYS.get(claim.claim, claim.claim)
+    reason = (
+        _note(analysis.notes, key)
+        or _note(analysis.notes, f"geometry.{claim.claim}")
+        or _note(analysis.notes, key.partition(".")[0])
+        or "not analysed yet"
+    )
+    message = f"`expect {claim.claim}` is not decided: {reason}"
+    return [Diagnostic("W0410", message, claim.span, "it is not taken as true")]
+
+
+def _note(notes: Sequence[Note], key: str) -> str | None:
+    return next((item.text for item in notes if item.key == key), None)
