@@ -2,59 +2,175 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field, replace
+
+import sympy
+
+from schemegen.analysis.cautions import cautions
+from schemegen.analysis.claims import decide
 from schemegen.analysis.cost import cost
-from schemegen.analysis.model import Analysis, Geometry, Note, ParamFact
-from schemegen.analysis.stability import linear_analysis
+from schemegen.analysis.expansion import Expansion, expand
+from schemegen.analysis.geometry import geometry
+from schemegen.analysis.model import Analysis, Geometry, Note, ParamFact, Stability
+from schemegen.analysis.monotonicity import monotonicity
+from schemegen.analysis.stability import LinearAnalysis, linear_analysis
+from schemegen.analysis.time_limit import LIMIT_SECONDS, TimeLimitError, time_limit
+from schemegen.diagnostics import Diagnostic, in_order
 from schemegen.scheme.model import Multistep, Scheme, Tableaus
-from schemegen.step.program import Program
+from schemegen.step.program import Combine, Program, Solve, walk
 
 __all__ = ["analyze"]
+
+UNDECIDED = f"not decided within {LIMIT_SECONDS:g} s"
+
+
+@dataclass
+class _Parts:
+    """What the stages of the analysis have found so far."""
+
+    linear: LinearAnalysis = field(default_factory=LinearAnalysis)
+    expansion: Expansion | None = None
+    geometry: Geometry = field(default_factory=Geometry)
+    notes: list[Note] = field(default_factory=list)
 
 
 def analyze(scheme: Scheme, program: Program, *, order: int | None = None) -> Analysis:
     """Analyse a checked scheme and its step program.
 
     Args:    order: the number of nodes of the largest tree kept (default: two beyond the order, at least 4).
-    Returns: every field is right, or None with a note that says why.
+    Returns: every field is right, or None with a note that says why. What the time limit cut off is None.
     """
-    linear = linear_analysis(program)
-    notes = [*linear.notes]
-    notes.append(Note("order", "not analysed yet"))
-    return Analysis(
+    parts = _Parts()
+    try:
+        with time_limit():
+            _run(parts, program, order)
+    except TimeLimitError:
+        parts.notes.append(Note("analysis", UNDECIDED))
+    found = cautions(scheme, program, parts.linear, parts.expansion)
+    result = _assembled(scheme, program, parts, found)
+    verdicts, failures = decide(scheme, result, parts.expansion)
+    return replace(result, verdicts=verdicts, diagnostics=in_order([*found, *failures]))
+
+
+def _run(parts: _Parts, program: Program, order: int | None) -> None:
+    parts.linear = linear_analysis(program)
+    parts.notes += parts.linear.notes
+    ssp, threshold, notes = monotonicity(program, parts.linear)
+    parts.notes += notes
+    parts.linear.stability = replace(parts.linear.stability, ssp=ssp, linear_monotonicity=threshold)
+    parts.geometry, notes = geometry(program, parts.linear)
+    parts.notes += notes
+    parts.expansion = expand(program, order)
+    parts.notes += parts.expansion.notes
+
+
+def _assembled(
+    scheme: Scheme, program: Program, parts: _Parts, found: list[Diagnostic]
+) -> Analysis:
+    expansion = parts.expansion if parts.expansion is not None else Expansion(nodes=0)
+    stability: Stability = parts.linear.stability
+    result = Analysis(
         scheme=scheme.name,
         title=scheme.title,
         kind=kind(scheme, program),
         states=tuple(state.name for state in scheme.states),
         fields=tuple(drift.name for drift in scheme.drifts),
-        params=tuple(ParamFact(p.name, p.learnable, p.range, None) for p in scheme.params),
-        consistent=None,
-        order=None,
-        stage_order=None,
-        embedded_order=None,
+        params=_params(scheme, parts.linear),
+        consistent=expansion.consistent,
+        order=expansion.order,
+        stage_order=expansion.stage_order,
+        embedded_order=expansion.embedded_order,
         strong_order=None,
         weak_order=None,
-        order_special=(),
-        order_conditions=(),
-        principal_error=(),
-        principal_error_norm=None,
-        error_constant=None,
-        modified_equation=None,
-        stability=linear.stability,
-        geometry=Geometry(),
+        order_special=expansion.order_special,
+        order_conditions=expansion.order_conditions,
+        principal_error=expansion.principal_error,
+        principal_error_norm=expansion.principal_error_norm,
+        error_constant=expansion.error_constant,
+        modified_equation=expansion.modified_equation,
+        stability=stability,
+        geometry=parts.geometry,
         cost=cost(program),
-        notes=tuple(notes),
+        diagnostics=tuple(found),
     )
+    return replace(result, notes=_explained(result, program, parts))
+
+
+def _params(scheme: Scheme, linear: LinearAnalysis) -> tuple[ParamFact, ...]:
+    found = linear.stability.zero_stable
+    admissible = found if isinstance(found, str) else None
+    return tuple(
+        ParamFact(
+            param.name,
+            param.learnable,
+            param.range,
+            admissible if param.name == linear.zero_stable_symbol else None,
+        )
+        for param in scheme.params
+    )
+
+
+def _explained(result: Analysis, program: Program, parts: _Parts) -> tuple[Note, ...]:
+    """Add a note for each open field that has none yet; each note once."""
+    notes = list(dict.fromkeys(parts.notes))
+    said = {note.key for note in notes}
+
+    def add(key: str, value: object, text: str) -> None:
+        if value is None and key not in said:
+            notes.append(Note(key, text))
+
+    stochastic = "not analysed yet for noise" if program.noises else "the scheme has no noise"
+    add("strong_order", result.strong_order, stochastic)
+    add("weak_order", result.weak_order, stochastic)
+    add("order", result.order, _order_note(parts.expansion))
+    embedded = "not decided" if program.embedded else "there is no embedded solution"
+    add("embedded_order", result.embedded_order, embedded)
+    add("stage_order", result.stage_order, "the step has no stages, or they were not analysed")
+    add("error_constant", result.error_constant, "only for multistep methods")
+    add("modified_equation", result.modified_equation, "not decided")
+    add("principal_error_norm", result.principal_error_norm, "not decided")
+    return tuple(notes)
+
+
+def _order_note(expansion: Expansion | None) -> str:
+    if expansion is None:
+        return UNDECIDED
+    if expansion.order_at_least:
+        return f"at least {expansion.order_at_least}; larger trees were not examined"
+    return "not decided"
 
 
 def kind(scheme: Scheme, program: Program) -> str:
     """Return the family's name, as the report prints it."""
     if program.noises:
         return "stochastic"
+    coefficients = [
+        term.coefficient
+        for item in walk(program.statements)
+        if isinstance(item, Combine)
+        for term in item.terms
+    ]
+    if any(c.has(sympy.exp) or c.atoms(sympy.core.function.AppliedUndef) for c in coefficients):
+        return "exponential"
     if isinstance(scheme.update, Tableaus):
-        parts = scheme.update.parts
-        return "additive" if len(parts) > 1 else parts[0].tableau.kind
+        tableaus = scheme.update.parts
+        return "additive" if len(tableaus) > 1 else tableaus[0].tableau.kind
     if isinstance(scheme.update, Multistep):
         return "multistep"
-    return (
-        "partitioned" if len(program.states) > 1 else "multistep" if program.inputs else "explicit"
+    if len(program.states) > 1:
+        return "partitioned"
+    if program.inputs:
+        return "multistep" if _is_linear_multistep(program) else "two_step_rk"
+    implicit = any(isinstance(item, Solve) for item in program.statements)
+    return "implicit" if implicit else "explicit"
+
+
+def _is_linear_multistep(program: Program) -> bool:
+    """Every evaluation at ``u[n]`` or ``u[n+1]`` itself: no inner stages."""
+    ends = {f"{s.name}[{n}]" for s in program.states for n in ("n", "n+1")}
+    return all(
+        at in ends
+        for item in walk(program.statements)
+        if not isinstance(item, Combine)
+        for at in item.at
     )

@@ -9,9 +9,9 @@ import sympy
 
 from schemegen.analysis.expansion import Expansion
 from schemegen.analysis.parameter_set import Cell
-from schemegen.analysis.printing import printed
 from schemegen.analysis.stability import LinearAnalysis
 from schemegen.diagnostics import Diagnostic, Span
+from schemegen.scheme.expressions import format_exact as printed
 from schemegen.scheme.model import Equations, Interval, Multistep, Param, Scheme, Tableaus
 from schemegen.step.program import Evaluate, Program, Solve, walk
 
@@ -159,7 +159,9 @@ def _consistency(scheme: Scheme, program: Program, expansion: Expansion) -> Iter
             f"tie them: write `(1 - {learned[0].name})` for the weight that is left",
         )
         return
-    plain = ", ".join(f"{state}' = {' + '.join(f for f, _ in terms)}" for state, terms in expansion.limit)
+    plain = ", ".join(
+        f"{state}' = {' + '.join(f for f, _ in terms)}" for state, terms in expansion.limit
+    )
     yield Diagnostic(
         "W0404",
         f"consistent with {expansion.consistent}, not with {plain}",
@@ -174,7 +176,11 @@ def _separate_weights(
     if expansion.order is None or expansion.order < 2:
         return
     for drift in scheme.drifts:
-        used = {s.weights for s in walk(program.statements) if isinstance(s, Evaluate) and s.field == drift.name}
+        used = {
+            s.weights
+            for s in walk(program.statements)
+            if isinstance(s, Evaluate) and s.field == drift.name
+        }
         if len(used) > 1:
             yield Diagnostic(
                 "W0405",
@@ -188,7 +194,9 @@ def _frozen(scheme: Scheme, expansion: Expansion) -> Iterator[Diagnostic]:
     equation = expansion.modified_equation
     if equation is None or equation.field is None:
         return
-    symbols = {s.name for _, terms in equation.field for t in terms for s in t.coefficient.free_symbols}
+    symbols = {
+        s.name for _, terms in equation.field for t in terms for s in t.coefficient.free_symbols
+    }
     for param in scheme.params:
         if param.name in symbols and param.learnable and param.per == "step":
             yield Diagnostic(
@@ -210,7 +218,9 @@ def _frozen(scheme: Scheme, expansion: Expansion) -> Iterator[Diagnostic]:
 
 
 def _neumann(scheme: Scheme, program: Program) -> Iterator[Diagnostic]:
-    groups = [s for s in program.statements if isinstance(s, Solve) and s.solver.method == "neumann"]
+    groups = [
+        s for s in program.statements if isinstance(s, Solve) and s.solver.method == "neumann"
+    ]
     if groups and scheme.solver is not None:
         terms = groups[0].solver.iterations
         yield Diagnostic(

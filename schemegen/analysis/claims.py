@@ -9,8 +9,8 @@ import sympy
 
 from schemegen.analysis.expansion import Expansion
 from schemegen.analysis.model import Analysis, Note, Verdict
-from schemegen.analysis.printing import printed
 from schemegen.diagnostics import Diagnostic
+from schemegen.scheme.expressions import format_exact as printed
 from schemegen.scheme.model import Expectation, Scheme
 
 __all__ = ["decide"]
@@ -92,9 +92,7 @@ def _yes(value: bool | None) -> str:
     return "not decided" if value is None else "yes" if value else "no"
 
 
-def _order_verdict(
-    claim: Expectation, analysis: Analysis, expansion: Expansion | None
-) -> Verdict:
+def _order_verdict(claim: Expectation, analysis: Analysis, expansion: Expansion | None) -> Verdict:
     value = claim.value
     found = getattr(analysis, claim.claim)
     if not isinstance(value, sympy.Expr) or not value.is_Rational:
@@ -125,7 +123,11 @@ def _failed(
     if claim.claim in ORDERS:
         name = claim.claim.replace("_", " ")
         message = f"expected {name} {_wanted(claim)}, found {verdict.found}"
-        return [Diagnostic("E0406", message, claim.span, f"write `expect {claim.claim} = {verdict.found}`")]
+        return [
+            Diagnostic(
+                "E0406", message, claim.span, f"write `expect {claim.claim} = {verdict.found}`"
+            )
+        ]
     if claim.claim == "zero_stable":
         return []  # E0402 is said of the coefficients, with or without a claim
     negated = claim.value is False or claim.value == sympy.false
@@ -134,8 +136,16 @@ def _failed(
     word = STABILITIES.get(claim.claim, claim.claim.replace("_", " "))
     message = f"expected the scheme {'not ' if negated else ''}to be {word}, found: {verdict.found}"
     if claim.claim in STABILITIES:
-        return [Diagnostic("E0403", message + _where(claim, analysis), claim.span, _stability_help(analysis))]
-    return [Diagnostic("E0405", message, claim.span, "lower the claim; `analyze` lists what is preserved")]
+        return [
+            Diagnostic(
+                "E0403", message + _where(claim, analysis), claim.span, _stability_help(analysis)
+            )
+        ]
+    return [
+        Diagnostic(
+            "E0405", message, claim.span, "lower the claim; `analyze` lists what is preserved"
+        )
+    ]
 
 
 def _inconsistent(claim: Expectation, verdict: Verdict) -> Diagnostic:
@@ -179,7 +189,11 @@ def _where(claim: Expectation, analysis: Analysis) -> str:
     """Say what stands against A-, L- or I-stability."""
     stability = analysis.stability
     if claim.claim == "L_stable" and stability.a_stable:
-        return f", R(z) tends to {printed(stability.at_infinity)}" if stability.at_infinity is not None else ""
+        return (
+            f", R(z) tends to {printed(stability.at_infinity)}"
+            if stability.at_infinity is not None
+            else ""
+        )
     interval = stability.real_interval
     if interval is not None and interval[0] != -sympy.oo:
         low = interval[0]

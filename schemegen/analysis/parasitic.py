@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sympy
 
-from schemegen.analysis.printing import printed
 from schemegen.analysis.stability import LinearAnalysis
+from schemegen.scheme.expressions import format_exact as printed
 
 __all__ = ["parasitic_roots"]
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import sympy
 
-from schemegen.analysis.printing import printed
 from schemegen.analysis.stages import Row, Stages, stages
+from schemegen.scheme.expressions import format_exact as printed
 from schemegen.step.program import Program
 
 __all__ = ["reversible"]

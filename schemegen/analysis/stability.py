@@ -13,8 +13,9 @@ from schemegen.analysis.linear_coefficients import Z_GENERATOR, CoefficientField
 from schemegen.analysis.model import Note, Stability
 from schemegen.analysis.multistep import MultistepMethod
 from schemegen.analysis.one_step import StabilityFunction, lowest_terms
-from schemegen.analysis.printing import printed
+from schemegen.analysis.parameter_set import Cell
 from schemegen.analysis.zero_stability import zero_stability
+from schemegen.scheme.expressions import format_exact as printed
 from schemegen.step.program import Program
 
 __all__ = ["LinearAnalysis", "linear_analysis"]
@@ -32,6 +33,8 @@ class LinearAnalysis:
     step: LinearStep | None = None
     function: StabilityFunction | None = None
     multistep: MultistepMethod | None = None
+    zero_stable_symbol: str | None = None
+    zero_stable_cells: tuple[Cell, ...] = ()
 
     def note(self, key: str, text: str) -> None:
         self.notes.append(Note(key, text))
@@ -46,10 +49,11 @@ def linear_analysis(program: Program) -> LinearAnalysis:
         result.note("stability", str(error))
         return result
     result.step = step
-    found, reason = zero_stability(step, printed)
-    result.stability = Stability(zero_stable=found)
-    if reason is not None:
-        result.note("stability.zero_stable", reason)
+    found = zero_stability(step, printed)
+    result.zero_stable_symbol, result.zero_stable_cells = found.symbol, found.cells
+    result.stability = Stability(zero_stable=found.holds)
+    if found.reason is not None:
+        result.note("stability.zero_stable", found.reason)
     _assumptions(result, program)
     scaled = step.scaled
     if scaled is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import sympy
@@ -10,6 +11,7 @@ import sympy
 from schemegen.analysis.linear import Laurent, LinearStep, characteristic
 from schemegen.analysis.parameter_set import (
     ZETA,
+    Cell,
     X,
     critical_polynomials,
     solution_set,
@@ -18,7 +20,7 @@ from schemegen.analysis.parameter_set import (
 from schemegen.analysis.reals import RealField
 from schemegen.analysis.root_condition import Gaussian, is_power_bounded
 
-__all__ = ["generators_in", "limit_matrix", "specialised", "zero_stability"]
+__all__ = ["ZeroStability", "generators_in", "limit_matrix", "specialised", "zero_stability"]
 
 Element = Any
 
@@ -179,25 +181,33 @@ def characteristic_poly(
     return sympy.Poly(terms, ZETA, X, domain=step.coefficients.number_field)
 
 
-def zero_stability(
-    step: LinearStep, print_exact: Callable[[sympy.Expr], str]
-) -> tuple[bool | str | None, str | None]:
-    """Return the verdict, or the set of the one param it depends on, and why it is undecided."""
+@dataclass(frozen=True)
+class ZeroStability:
+    """The verdict, or the set of the one symbol it depends on with its cells; None with a reason."""
+
+    holds: bool | str | None
+    reason: str | None = None
+    symbol: str | None = None
+    cells: tuple[Cell, ...] = ()
+
+
+def zero_stability(step: LinearStep, print_exact: Callable[[sympy.Expr], str]) -> ZeroStability:
+    """Decide whether the powers of the matrix at h = 0 stay bounded."""
     matrix = limit_matrix(step)
     if matrix is None:
-        return None, "the step's matrix has no limit known here as h tends to 0"
+        return ZeroStability(None, "the step's matrix has no limit known here as h tends to 0")
     reals = step.coefficients.reals
     present = generators_in([element for row in matrix for element in row])
     if not present:
         numbers = specialised(matrix, reals, {})
-        return (is_power_bounded(reals, numbers) if numbers else None), None
+        return ZeroStability(numbers is not None and is_power_bounded(reals, numbers))
     if len(present) > 1:
         names = ", ".join(str(step.coefficients.parameter_name(i)) for i in sorted(present))
-        return None, f"depends on several symbols: {names}"
+        return ZeroStability(None, f"depends on several symbols: {names}")
     (variable,) = present
     name = step.coefficients.parameter_name(variable)
     if not isinstance(name, sympy.Symbol):
-        return None, f"depends on `{print_exact(name)}`"
+        return ZeroStability(None, f"depends on `{print_exact(name)}`")
 
     def decide(field: RealField, value: Element) -> bool:
         point = {variable: Gaussian(value, field.domain.zero)}
@@ -206,9 +216,11 @@ def zero_stability(
 
     critical = critical_polynomials(characteristic_poly(matrix, step, variable))
     for row in matrix:
-        critical += [_in_variable(e.denom, variable) for e in row if e.denom != 1]
-    text = spelled(solution_set(reals, critical, decide), name.name, print_exact)
-    return text, None if text is not None else "an end of the set is no short radical"
+        critical += [_in_variable(e.denom, variable) for e in row if not e.denom.is_ground]
+    cells = tuple(solution_set(reals, critical, decide))
+    text = spelled(cells, name.name, print_exact)
+    reason = "an end of the set is no short radical" if text is None else None
+    return ZeroStability(text, reason, name.name, cells)
 
 
 def _in_variable(polynomial: Any, variable: int) -> list[Element]:
