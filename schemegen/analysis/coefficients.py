@@ -231,7 +231,7 @@ def _factored(polynomial: Any, generators: Sequence[sympy.Expr]) -> tuple[sympy.
     for factor, power in factors:
         terms = []
         for exponents, c in factor.to_dict().items():
-            monomial = [g**e for g, e in zip(generators, exponents, strict=True)]
+            monomial = [g ** int(e) for g, e in zip(generators, exponents, strict=True)]
             terms.append(sympy.Mul(sympy.Rational(int(c.p), int(c.q)), *monomial))
         result *= sympy.Add(*terms) ** power
     return sympy.Rational(int(constant.p), int(constant.q)), result

@@ -194,7 +194,7 @@ class _Operator:
         generators = [self.ring.generator(i) for i in range(len(self.symbols))]
         result = [self.ring.zero] * count
         for exponents, c in polynomial.to_dict().items():
-            *powers, zeta_power, h_power = exponents
+            *powers, zeta_power, h_power = map(int, exponents)
             number = self.ring.rational(int(c.p), int(c.q))
             for generator, power in zip(generators, [*powers, h_power], strict=True):
                 for _ in range(power):
@@ -211,7 +211,7 @@ class _Operator:
         powers = {exponents[-1] for exponents in number.denominator.to_dict()}
         if len(powers) != 1:
             raise NotLinearError
-        low = derivative - powers.pop()
+        low = derivative - int(powers.pop())
         without_h = expression(
             self.ring,
             [*self.symbols[:-1], sympy.Integer(1)],
@@ -219,9 +219,9 @@ class _Operator:
         )
         found: dict[int, Exact] = {}
         for exponents, c in number.numerator.to_dict().items():
-            monomial = [s**e for s, e in zip(self.symbols[:-1], exponents[:-1], strict=True)]
+            monomial = [s ** int(e) for s, e in zip(self.symbols[:-1], exponents[:-1], strict=True)]
             part = sympy.Mul(sympy.Rational(int(c.p), int(c.q)), *monomial)
-            found[exponents[-1]] = found.get(exponents[-1], sympy.Integer(0)) + part
+            found[int(exponents[-1])] = found.get(int(exponents[-1]), sympy.Integer(0)) + part
         return [
             DerivativeTerm(derivative, low + power, sympy.factor(part * without_h))
             for power, part in sorted(found.items())

@@ -7,6 +7,7 @@ import sympy
 from schemegen.analysis.model import Exact, TreeTerm
 from schemegen.analysis.order import collected
 from schemegen.analysis.reading import Reading
+from schemegen.scheme.expressions import format_exact
 
 __all__ = ["consistency", "field_terms", "limit_terms"]
 
@@ -86,5 +87,5 @@ def _equation(name: str, terms: tuple[tuple[str, Exact], ...], states: set[str])
 
 
 def _bracketed(expression: Exact) -> str:
-    text = str(expression).replace("**", "^")
-    return f"({text})" if expression.is_Add or (expression.is_Mul and "/" in text) else text
+    text = format_exact(expression)
+    return f"({text})" if expression.is_Add or "/" in text else text

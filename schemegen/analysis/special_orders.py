@@ -12,6 +12,7 @@ from schemegen.analysis.model import Exact, SpecialOrder
 from schemegen.analysis.order import collected, fails_at
 from schemegen.analysis.reading import Reading
 from schemegen.analysis.values import NoSmallStepLimitError
+from schemegen.scheme.expressions import format_exact
 from schemegen.series.rational_functions import Quotient
 from schemegen.step.program import Combine, Evaluate, Program, Solve, Statement, Term
 
@@ -44,17 +45,15 @@ def special_orders(
     for value in _roots(common, symbol) if common is not None else ():
         order = _order_at(program, symbol, value, failing, scaled, read)
         if order is not None and order >= failing:
-            found.append(SpecialOrder(f"{symbol} = {_text(value)}", order))
+            found.append(SpecialOrder(f"{symbol} = {format_exact(value)}", order))
     return tuple(found)
-
-
-def _text(value: Exact) -> str:
-    return str(value).replace("**", "^")
 
 
 def _roots(polynomial: object, symbol: sympy.Symbol) -> list[Exact]:
     terms = polynomial.to_dict()  # type: ignore[attr-defined]
-    p = sympy.Poly({e: sympy.Rational(int(c.p), int(c.q)) for e, c in terms.items()}, symbol)
+    p = sympy.Poly(
+        {(int(e),): sympy.Rational(int(c.p), int(c.q)) for (e,), c in terms.items()}, symbol
+    )
     roots: list[Exact] = []
     for factor, _ in p.factor_list()[1]:
         if factor.degree() <= 2:

@@ -40,17 +40,23 @@ class VectorField:
         trees.grow(nodes)
         level = trees.level(nodes)
         zeros = [self.ring.zero] * len(level)
+        one_state = trees.states == 1
+        flat = coefficients[0] if one_state else self._by_child()
         for tree in level:
             weights = []
             trunks = []
-            for multiplicity, branch, slot, trunk in trees.cuts[tree]:
-                weight = coefficients[slot][branch]
+            for multiplicity, branch, trunk in zip(*trees.cut_lists[tree], strict=True):
+                weight = flat[branch]
                 if weight:
                     weights.append(weight * multiplicity if multiplicity > 1 else weight)
                     trunks.append(trunk)
             self.arrows.append((weights, trunks))
         for numbers in coefficients:
             numbers.extend(zeros)
+
+    def _by_child(self) -> list[Number]:
+        """Return ``b_slot(tree)`` at the index ``tree * states + slot``."""
+        return [number for row in zip(*self.coefficients, strict=True) for number in row]
 
 
 class Flow:

@@ -31,6 +31,9 @@ class Colour:
 Cut = tuple[int, int, int, int]
 """``(multiplicity, branch, slot, trunk)``: the edges of a tree that fall apart in this way."""
 
+CutLists = tuple[list[int], list[int], list[int]]
+"""The same as three lists: multiplicities, children (``branch * states + slot``), trunks."""
+
 
 class Trees:
     """All trees over ``colours``, grown level by level by :meth:`grow`.
@@ -40,7 +43,7 @@ class Trees:
 
     Attributes, each indexed by tree:
         nodes: number of nodes.        colour: number of the root's colour.
-        children: see above.           cuts: see :data:`Cut`.
+        children: see above.           cut_lists: see :data:`CutLists`.
         density: ``gamma``.            symmetry: ``sigma``.
     """
 
@@ -57,11 +60,11 @@ class Trees:
         self.nodes: list[int] = []
         self.colour: list[int] = []
         self.children: list[tuple[int, ...]] = []
-        self.cuts: list[list[Cut]] = []
+        self.cut_lists: list[CutLists] = []
         self.density: list[int] = []
         self.symmetry: list[int] = []
         self._first = [0]  # _first[n]: the first tree of n + 1 nodes
-        self._rest: list[list[tuple[int, int, int]]] = []  # (child, multiplicity, tree without it)
+        self._rest: list[list[int]] = []  # child, multiplicity, tree without it, child, ..
         self._grafted: list[dict[int, int]] = []  # _grafted[tree][child]: tree with one more child
         self._printed: dict[tuple[int, bool], tuple[str, int]] = {}
 
@@ -105,7 +108,7 @@ class Trees:
         children: tuple[int, ...],
         density: int,
         symmetry: int,
-        rest: list[tuple[int, int, int]],
+        rest: list[int],
     ) -> None:
         self.nodes.append(nodes)
         self.colour.append(colour)
@@ -114,7 +117,7 @@ class Trees:
         self.symmetry.append(symmetry)
         self._rest.append(rest)
         self._grafted.append({})
-        self.cuts.append(self._find_cuts(rest))
+        self.cut_lists.append(self._find_cuts(rest))
 
     def _grow_level(self, nodes: int) -> None:
         """Attach to every smaller tree every child that is not smaller than those it has."""
@@ -140,16 +143,18 @@ class Trees:
             if children and children[0] > key:
                 continue
             tree = len(self.nodes)
-            rest = []
+            rest: list[int] = []
             multiplicity = 1
-            for other, count, smaller in self._rest[base]:
+            known = self._rest[base]
+            for position in range(0, len(known), 3):
+                other, count, smaller = known[position : position + 3]
                 if other == key:
                     multiplicity = count + 1
                 else:
                     without = grafted[smaller][key]
-                    rest.append((other, count, without))
+                    rest += (other, count, without)
                     grafted[without][other] = tree
-            rest.append((key, multiplicity, base))
+            rest += (key, multiplicity, base)
             grafted[base][key] = tree
             self._append(
                 nodes,
@@ -160,23 +165,38 @@ class Trees:
                 rest,
             )
 
-    def _find_cuts(self, rest: list[tuple[int, int, int]]) -> list[Cut]:
-        """Cut each edge at the root, or an edge inside a child, which is then grafted back."""
-        cuts: list[Cut] = []
-        for key, multiplicity, without in rest:
-            child, slot = divmod(key, self.states)
-            cuts.append((multiplicity, child, slot, without))
+    def _find_cuts(self, rest: list[int]) -> CutLists:
+        """Cut each edge at the root, or an edge inside a child, which is then grafted back.
+
+        Plain lists of integers: a tuple for every cut would keep the garbage collector busy.
+        """
+        multiplicities: list[int] = []
+        branches: list[int] = []
+        trunks: list[int] = []
+        states = self.states
+        for position in range(0, len(rest), 3):
+            key, multiplicity, without = rest[position : position + 3]
+            child, slot = divmod(key, states)
+            multiplicities.append(multiplicity)
+            branches.append(key)
+            trunks.append(without)
+            inner_multiplicities, inner_branches, inner_trunks = self.cut_lists[child]
+            if multiplicity == 1:
+                multiplicities += inner_multiplicities
+            else:
+                multiplicities += [multiplicity * count for count in inner_multiplicities]
+            branches += inner_branches
             grafted = self._grafted[without]
-            for count, branch, branch_slot, trunk in self.cuts[child]:
-                cuts.append(
-                    (
-                        multiplicity * count,
-                        branch,
-                        branch_slot,
-                        grafted[trunk * self.states + slot],
-                    )
-                )
-        return cuts
+            trunks += [grafted[trunk * states + slot] for trunk in inner_trunks]
+        return multiplicities, branches, trunks
+
+    def cuts(self, tree: int) -> list[Cut]:
+        """Return the single-edge cuts of a tree."""
+        multiplicities, branches, trunks = self.cut_lists[tree]
+        return [
+            (multiplicity, *divmod(branch, self.states), trunk)
+            for multiplicity, branch, trunk in zip(multiplicities, branches, trunks, strict=True)
+        ]
 
     def text(self, tree: int) -> str:
         """Return ``f[f,g[f]]``: the root's field, its children in brackets sorted by their text.

@@ -42,8 +42,8 @@ def test_labellings_of_all_trees_of_n_nodes_number_the_factorial() -> None:
 def test_every_tree_of_n_nodes_has_n_minus_1_edges_to_cut() -> None:
     trees = rooted_trees(8)
     for tree in range(len(trees)):
-        assert sum(m for m, *_ in trees.cuts[tree]) == trees.nodes[tree] - 1
-        for _, branch, slot, trunk in trees.cuts[tree]:
+        assert sum(m for m, *_ in trees.cuts(tree)) == trees.nodes[tree] - 1
+        for _, branch, slot, trunk in trees.cuts(tree):
             assert slot == 0
             assert trees.nodes[branch] + trees.nodes[trunk] == trees.nodes[tree]
 
@@ -52,7 +52,7 @@ def test_cuts_of_a_small_tree() -> None:
     trees = rooted_trees(4)
     name = trees.text
     tree = next(t for t in trees.level(4) if name(t) == "f[f,f[f]]")
-    cuts = sorted((m, name(b), name(r)) for m, b, _, r in trees.cuts[tree])
+    cuts = sorted((m, name(b), name(r)) for m, b, _, r in trees.cuts(tree))
     assert cuts == [(1, "f", "f[f,f]"), (1, "f", "f[f[f]]"), (1, "f[f]", "f[f]")]
 
 
