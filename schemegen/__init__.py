@@ -38,11 +38,16 @@ _HOME = {
     "load_all": "pipeline",
 }
 
+_SHOWN = {"analyze", "load", "load_all"}
+
 
 def __getattr__(name: str) -> Any:
     """Import a public name when it is first asked for, so that ``import schemegen`` stays light."""
     if name not in _HOME:
         raise AttributeError(f"module 'schemegen' has no attribute {name!r}")
+    if name in _SHOWN:
+        # What these return has reprs in a notebook.
+        import_module("schemegen.notebook").attach()
     return getattr(import_module(f"schemegen.{_HOME[name]}"), name)
 
 

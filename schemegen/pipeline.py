@@ -166,9 +166,6 @@ def load_all(what: str | Path) -> tuple[Scheme, ...]:
 
     Errors: :class:`SchemeError` with all mistakes of the text; :class:`UsageError` for a missing file.
     """
-    from schemegen.notebook import attach
-
-    attach()
     checked, found = examine(source_of(what))
     raise_errors(found)
     return checked.schemes

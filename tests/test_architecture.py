@@ -19,7 +19,8 @@ PACKAGE = Path(schemegen.__file__).parent
 # diagnostics alone, so that messages can be shown before anything else works.
 LAYERS = (
     "diagnostics", "resources", "files", "sources", "exact", "language", "series", "scheme", "step",
-    "analysis", "report", "network", "backends", "training", "values", "selection", "pipeline", "cli",
+    "analysis", "report", "network", "backends", "training", "values", "selection", "artifacts", "walk",
+    "pipeline", "cli",
 )  # fmt: skip
 ONLY_DIAGNOSTICS = ("render", "explanations")
 ALLOWED = {name: {*LAYERS[:index], *ONLY_DIAGNOSTICS} for index, name in enumerate(LAYERS)}
@@ -31,7 +32,7 @@ for light in ("resources", "files", "sources", "language"):
     ALLOWED[light] -= {"exact"}
 
 # Which layers may import a third-party library at all.
-FROM_NETWORK_ON = {"network", "backends", "training", "pipeline", "cli"}
+FROM_NETWORK_ON = {"network", "backends", "training", "artifacts", "pipeline", "cli"}
 WITH_SYMPY = {"exact", *LAYERS[LAYERS.index("series") :]} - {"cli"}
 LIBRARIES = {
     "lark": {"language"},
@@ -44,7 +45,7 @@ LIBRARIES = {
     "safetensors": {"training"},
     "click": {"cli"},
     "rich": {"report", "training", "cli"},
-    "numpy": {"training", *FROM_NETWORK_ON},
+    "numpy": {"training", "walk", *FROM_NETWORK_ON},
 }
 
 

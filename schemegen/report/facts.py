@@ -137,8 +137,14 @@ def _stability(s: Stability, claims: dict[str, Verdict], script: Script) -> Iter
     if s.rho is not None and s.sigma is not None:
         zeta = script.name("zeta")
         rho, sigma = script.name("rho"), script.name("sigma")
-        yield Fact("stability.function", f"{rho}({zeta})", script.polynomial(s.rho, zeta))
-        yield Fact("stability.function", f"{sigma}({zeta})", script.polynomial(s.sigma, zeta))
+        yield Fact(
+            "stability.function", f"{rho}({zeta})", script.polynomial(s.rho, zeta, descending=True)
+        )
+        yield Fact(
+            "stability.function",
+            f"{sigma}({zeta})",
+            script.polynomial(s.sigma, zeta, descending=True),
+        )
     zero = script.pretty(s.zero_stable) if isinstance(s.zero_stable, str) else _yes(s.zero_stable)
     zero += _expected(claims.get("zero_stable"))
     yield Fact("stability.zero_stable", "zero-stable", zero)

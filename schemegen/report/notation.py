@@ -124,9 +124,7 @@ class Script:
 
         Without a ``power``: ``1/6 f'f'f``. With it: ``h²/24 f''(f,f)``, ``(1 - k) h/2 u''``.
         """
-        rational, rest = coefficient.as_coeff_Mul()
-        if not rational.is_Rational:
-            rational, rest = sympy.Integer(1), coefficient
+        rational, rest = split(coefficient)
         negative = bool(rational < 0)
         p, q = abs(int(rational.p)), int(rational.q)
         factor = "" if rest == 1 else self.factor(rest)
@@ -144,14 +142,16 @@ class Script:
         text = self.exact(value)
         return f"({text})" if _is_sum(text) else text
 
-    def polynomial(self, coefficients: Sequence[sympy.Expr], variable: str) -> str:
+    def polynomial(
+        self, coefficients: Sequence[sympy.Expr], variable: str, *, descending: bool = False
+    ) -> str:
         """Return ``1 + z + z²/2`` from ascending coefficients."""
         terms = [
             self.scaled(value, self.power(variable, exponent), "")
             for exponent, value in enumerate(coefficients)
             if value != 0
         ]
-        return signed_sum(terms) or "0"
+        return signed_sum(terms[::-1] if descending else terms) or "0"
 
     def quotient(
         self, numerator: Sequence[sympy.Expr], denominator: Sequence[sympy.Expr], variable: str
@@ -162,6 +162,20 @@ class Script:
         if below == "1":
             return above
         return f"{_grouped(above)} / {_grouped(below)}"
+
+
+def split(coefficient: sympy.Expr) -> tuple[sympy.Rational, sympy.Expr]:
+    """Return the rational content and the rest, its sign such that the constant term is positive.
+
+    ``(k - 1)/(2 (1 + k))`` is ``-1/2`` times ``(1 - k)/(1 + k)``, as papers write it.
+    """
+    rational, rest = sympy.factor_terms(coefficient).as_coeff_Mul()
+    if not rational.is_Rational:
+        return sympy.Integer(1), coefficient
+    above, below = sympy.fraction(rest)
+    if above.is_Add and above.as_coeff_Add()[0].is_negative:
+        return -rational, sympy.expand(-above) / below
+    return rational, rest
 
 
 def number(value: sympy.Expr | float, script: Script) -> str:

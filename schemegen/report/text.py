@@ -26,6 +26,12 @@ LABEL = 16
 LEAST_BESIDE = 44  # columns that facts need beside a tableau; else they stand below it
 LEVELS = 2
 
+# The keys whose notes a short report repeats; the others are in the full one.
+HEADLINES = frozenset(
+    {"order", "consistent", "modified_equation", "modified_sde", "strong_order", "weak_order"}
+    | {"stability", "stability.zero_stable", "zero_stable", "stability.function", "function"}
+)
+
 VERDICTS = (
     (r"\(expected[^)]*: holds\)", "green"),
     (r"\(expected[^)]*: fails\)", "bold red"),
@@ -58,7 +64,7 @@ def report_text(
         *_modified(analysis, scheme, script, width, full),
         *(_conditions(analysis, script, width) if full else ()),
         *(_network(network, width) if network else ()),
-        *_notes(analysis, width),
+        *_notes(analysis, width, full),
     ]
     return render("\n".join(line.rstrip() for line in lines), color=color)
 
@@ -213,9 +219,11 @@ def _network(network: NetworkSummary, width: int) -> Iterator[str]:
         yield from (f"      {item}" for item in items)
 
 
-def _notes(analysis: Analysis, width: int) -> Iterator[str]:
+def _notes(analysis: Analysis, width: int, full: bool) -> Iterator[str]:
     """Yield what was not decided or was assumed; notes that carry a warning's code stand in its line."""
-    notes = [note for note in analysis.notes if note.code is None]
+    notes = [
+        note for note in analysis.notes if note.code is None and (full or note.key in HEADLINES)
+    ]
     if not notes:
         return
     yield ""
