@@ -17,6 +17,7 @@ Source: Hairer, Lubich, Wanner (2006), IX.9.1, Lemma 9.1; Chartier, Hairer, Vilm
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from operator import mul
 
 from schemegen.series.rings import Number, Ring
@@ -26,33 +27,45 @@ __all__ = ["Flow", "VectorField", "exponential", "logarithm"]
 
 
 class VectorField:
-    """``b_s(t)``, grown level by level; ``arrows[t]`` are the weighted cuts ``(weights, trunks)``."""
+    """``b_s(t)``, grown level by level, and the cuts of every tree with a non-zero weight.
+
+    ``first[t]`` is where those of tree t begin in ``weights`` (multiplicity times b) and ``trunks``.
+    """
 
     def __init__(self, trees: Trees, ring: Ring) -> None:
         self.trees = trees
         self.ring = ring
         self.coefficients: list[list[Number]] = [[] for _ in range(trees.states)]
-        self.arrows: list[tuple[list[Number], list[int]]] = []
+        self.weights: list[Number] = []
+        self.trunks: list[int] = []
+        self.first = [0]
 
     def open(self, nodes: int) -> None:
         """Add zeros for the trees of ``nodes`` nodes, and their weighted cuts from the levels below."""
-        trees, coefficients = self.trees, self.coefficients
+        trees = self.trees
         trees.grow(nodes)
         level = trees.level(nodes)
-        zeros = [self.ring.zero] * len(level)
-        one_state = trees.states == 1
-        flat = coefficients[0] if one_state else self._by_child()
+        flat = self.coefficients[0] if trees.states == 1 else self._by_child()
         for tree in level:
-            weights = []
-            trunks = []
-            for multiplicity, branch, trunk in zip(*trees.cut_lists[tree], strict=True):
-                weight = flat[branch]
+            for cut in range(trees.first_cut[tree], trees.first_cut[tree + 1]):
+                weight = flat[trees.branches[cut]]
                 if weight:
-                    weights.append(weight * multiplicity if multiplicity > 1 else weight)
-                    trunks.append(trunk)
-            self.arrows.append((weights, trunks))
-        for numbers in coefficients:
+                    multiplicity = trees.multiplicities[cut]
+                    self.weights.append(weight * multiplicity if multiplicity > 1 else weight)
+                    self.trunks.append(trees.trunks[cut])
+            self.first.append(len(self.trunks))
+        zeros = [self.ring.zero] * len(level)
+        for numbers in self.coefficients:
             numbers.extend(zeros)
+
+    def moved(self, numbers: Sequence[Number], nodes: int) -> list[Number]:
+        """Return ``sum b(branch) a(trunk)`` over the edges of every tree of ``nodes`` nodes."""
+        level = self.trees.level(nodes)
+        start, zero = self.first[level.start], self.ring.zero
+        ends = self.first[level.start : level.stop + 1]
+        trunks = self.trunks[start : ends[-1]]
+        products = list(map(mul, self.weights[start : ends[-1]], map(numbers.__getitem__, trunks)))
+        return [sum(products[first - start : last - start], zero) for first, last in pairwise(ends)]
 
     def _by_child(self) -> list[Number]:
         """Return ``b_slot(tree)`` at the index ``tree * states + slot``."""
@@ -74,29 +87,20 @@ class Flow:
     def open(self, nodes: int, values: Sequence[Number]) -> None:
         """Take the coefficients ``values`` of level ``nodes`` and derive those of all powers."""
         field, powers = self.field, self.powers
-        zero = field.ring.zero
         level = field.trees.level(nodes)
         powers[0].extend(values)
         while len(powers) <= nodes:
-            powers.append([zero] * level.start)
-        arrows = field.arrows[level.start : level.stop]
-        moved = [
-            sum(map(mul, weights, map(powers[0].__getitem__, trunks)), zero)
-            for weights, trunks in arrows
-        ]
+            powers.append([field.ring.zero] * level.start)
+        moved = field.moved(powers[0], nodes)
         for z, numbers in zip(self.constant, field.coefficients, strict=True):
             if z:
                 own = numbers[level.start : level.stop]
                 moved = [value + z * b for value, b in zip(moved, own, strict=True)]
         powers[1].extend(moved)
         for power in range(2, nodes + 1):
-            before = powers[power - 1].__getitem__
             inverse = field.ring.rational(1, power)
             powers[power].extend(
-                [
-                    sum(map(mul, weights, map(before, trunks)), zero) * inverse
-                    for weights, trunks in arrows
-                ]
+                [total * inverse for total in field.moved(powers[power - 1], nodes)]
             )
 
     def settle(self, nodes: int, corrections: Sequence[Number]) -> None:

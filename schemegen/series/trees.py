@@ -31,9 +31,6 @@ class Colour:
 Cut = tuple[int, int, int, int]
 """``(multiplicity, branch, slot, trunk)``: the edges of a tree that fall apart in this way."""
 
-CutLists = tuple[list[int], list[int], list[int]]
-"""The same as three lists: multiplicities, children (``branch * states + slot``), trunks."""
-
 
 class Trees:
     """All trees over ``colours``, grown level by level by :meth:`grow`.
@@ -43,8 +40,9 @@ class Trees:
 
     Attributes, each indexed by tree:
         nodes: number of nodes.        colour: number of the root's colour.
-        children: see above.           cut_lists: see :data:`CutLists`.
-        density: ``gamma``.            symmetry: ``sigma``.
+        children: see above.           density, symmetry: ``gamma``, ``sigma``.
+        first_cut: where the tree's cuts begin in ``multiplicities``, ``branches`` (children, as above) and
+        ``trunks``: flat lists of integers, because many small objects keep the garbage collector busy.
     """
 
     def __init__(
@@ -60,12 +58,16 @@ class Trees:
         self.nodes: list[int] = []
         self.colour: list[int] = []
         self.children: list[tuple[int, ...]] = []
-        self.cut_lists: list[CutLists] = []
+        self.multiplicities: list[int] = []
+        self.branches: list[int] = []
+        self.trunks: list[int] = []
+        self.first_cut = [0]
         self.density: list[int] = []
         self.symmetry: list[int] = []
         self._first = [0]  # _first[n]: the first tree of n + 1 nodes
-        self._rest: list[list[int]] = []  # child, multiplicity, tree without it, child, ..
-        self._grafted: list[dict[int, int]] = []  # _grafted[tree][child]: tree with one more child
+        self._rest: list[int] = []  # child, multiplicity, tree without it, child, ..
+        self._first_rest = [0]
+        self._grafted: list[dict[int, int] | None] = []  # of a tree: child to tree with one more
         self._printed: dict[tuple[int, bool], tuple[str, int]] = {}
 
     @property
@@ -83,7 +85,13 @@ class Trees:
 
     def graft(self, base: int, child: int, slot: int) -> int:
         """Return ``base`` with one more ``child`` at its root."""
-        return self._grafted[base][child * self.states + slot]
+        return self._with(base)[child * self.states + slot]
+
+    def _with(self, base: int) -> dict[int, int]:
+        grafted = self._grafted[base]
+        if grafted is None:
+            grafted = self._grafted[base] = {}
+        return grafted
 
     def __len__(self) -> int:
         return len(self.nodes)
@@ -115,9 +123,10 @@ class Trees:
         self.children.append(children)
         self.density.append(density)
         self.symmetry.append(symmetry)
-        self._rest.append(rest)
-        self._grafted.append({})
-        self.cut_lists.append(self._find_cuts(rest))
+        self._rest += rest
+        self._first_rest.append(len(self._rest))
+        self._grafted.append(None)
+        self._add_cuts(rest)
 
     def _grow_level(self, nodes: int) -> None:
         """Attach to every smaller tree every child that is not smaller than those it has."""
@@ -137,7 +146,7 @@ class Trees:
 
     def _attach(self, nodes: int, bases: list[int], child: int, slot: int) -> None:
         key = child * self.states + slot
-        grafted = self._grafted
+        starts = self._first_rest
         for base in bases:
             children = self.children[base]
             if children and children[0] > key:
@@ -145,17 +154,16 @@ class Trees:
             tree = len(self.nodes)
             rest: list[int] = []
             multiplicity = 1
-            known = self._rest[base]
-            for position in range(0, len(known), 3):
-                other, count, smaller = known[position : position + 3]
+            for position in range(starts[base], starts[base + 1], 3):
+                other, count, smaller = self._rest[position : position + 3]
                 if other == key:
                     multiplicity = count + 1
                 else:
-                    without = grafted[smaller][key]
+                    without = self._with(smaller)[key]
                     rest += (other, count, without)
-                    grafted[without][other] = tree
+                    self._with(without)[other] = tree
             rest += (key, multiplicity, base)
-            grafted[base][key] = tree
+            self._with(base)[key] = tree
             self._append(
                 nodes,
                 self.colour[base],
@@ -165,37 +173,30 @@ class Trees:
                 rest,
             )
 
-    def _find_cuts(self, rest: list[int]) -> CutLists:
-        """Cut each edge at the root, or an edge inside a child, which is then grafted back.
-
-        Plain lists of integers: a tuple for every cut would keep the garbage collector busy.
-        """
-        multiplicities: list[int] = []
-        branches: list[int] = []
-        trunks: list[int] = []
-        states = self.states
+    def _add_cuts(self, rest: list[int]) -> None:
+        """Cut each edge at the root, or an edge inside a child, which is then grafted back."""
+        states, starts = self.states, self.first_cut
         for position in range(0, len(rest), 3):
             key, multiplicity, without = rest[position : position + 3]
             child, slot = divmod(key, states)
-            multiplicities.append(multiplicity)
-            branches.append(key)
-            trunks.append(without)
-            inner_multiplicities, inner_branches, inner_trunks = self.cut_lists[child]
-            if multiplicity == 1:
-                multiplicities += inner_multiplicities
-            else:
-                multiplicities += [multiplicity * count for count in inner_multiplicities]
-            branches += inner_branches
-            grafted = self._grafted[without]
-            trunks += [grafted[trunk * states + slot] for trunk in inner_trunks]
-        return multiplicities, branches, trunks
+            first, last = starts[child], starts[child + 1]
+            inner = self.multiplicities[first:last]
+            if multiplicity > 1:
+                inner = [multiplicity * count for count in inner]
+            grafted = self._with(without)
+            self.multiplicities.append(multiplicity)
+            self.multiplicities += inner
+            self.branches.append(key)
+            self.branches += self.branches[first:last]
+            self.trunks.append(without)
+            self.trunks += [grafted[t * states + slot] for t in self.trunks[first:last]]
+        starts.append(len(self.trunks))
 
     def cuts(self, tree: int) -> list[Cut]:
         """Return the single-edge cuts of a tree."""
-        multiplicities, branches, trunks = self.cut_lists[tree]
         return [
-            (multiplicity, *divmod(branch, self.states), trunk)
-            for multiplicity, branch, trunk in zip(multiplicities, branches, trunks, strict=True)
+            (self.multiplicities[i], *divmod(self.branches[i], self.states), self.trunks[i])
+            for i in range(self.first_cut[tree], self.first_cut[tree + 1])
         ]
 
     def text(self, tree: int) -> str:
