@@ -1,0 +1,441 @@
+"""From syntax nodes to checked schemes: every statement to its check, all mistakes at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+
+from schemegen.diagnostics import Label, Source
+from schemegen.language.nodes import (
+    Binding,
+    Declaration,
+    ExpectStatement,
+    MapDefinition,
+    MultistepBlock,
+    Name,
+    SchemeNode,
+    StepBlock,
+    TableauBlock,
+)
+from schemegen.scheme import declarations, noises, params, settings
+from schemegen.scheme.equations import equations, maps
+from schemegen.scheme.mentions import mentioned
+from schemegen.scheme.model import (
+    Drift,
+    Noise,
+    Schedule,
+    Scheme,
+    Solver,
+    State,
+    TableauPart,
+    Tableaus,
+    Update,
+)
+from schemegen.scheme.multisteps import multistep
+from schemegen.scheme.names import Names
+from schemegen.scheme.report import Report, similar
+from schemegen.scheme.tableaus import tableau_part
+
+__all__ = ["check_scheme"]
+
+KEYWORDS = (
+    "state",
+    "drift",
+    "param",
+    "noise",
+    "damping",
+    "solve",
+    "start",
+    "transition",
+    "edition",
+)
+OTHER_WORDS = ("const", "schedule", "stepsize", "map", "expect", "step", "tableau", "multistep")
+STATES = 16
+PARAMS = 64
+
+Lookup = Callable[[Name], Scheme | None]
+
+
+@dataclass(slots=True)
+class _Parts:
+    """The statements of a scheme by kind, in the order of the file."""
+
+    declarations: dict[str, list[Declaration]] = field(default_factory=dict)
+    bindings: list[Binding] = field(default_factory=list)
+    maps: list[MapDefinition] = field(default_factory=list)
+    steps: list[StepBlock] = field(default_factory=list)
+    tableaus: list[TableauBlock] = field(default_factory=list)
+    multisteps: list[MultistepBlock] = field(default_factory=list)
+    expectations: list[ExpectStatement] = field(default_factory=list)
+
+    def of(self, keyword: str) -> list[Declaration]:
+        return self.declarations.get(keyword, [])
+
+
+def _sort(report: Report, node: SchemeNode) -> _Parts:
+    found = _Parts()
+    for statement in node.statements:
+        match statement:
+            case Declaration(keyword=keyword):
+                if keyword.id in KEYWORDS:
+                    found.declarations.setdefault(keyword.id, []).append(statement)
+                else:
+                    _unknown_statement(report, keyword)
+            case Binding():
+                found.bindings.append(statement)
+            case MapDefinition():
+                found.maps.append(statement)
+            case StepBlock():
+                found.steps.append(statement)
+            case TableauBlock():
+                found.tableaus.append(statement)
+            case MultistepBlock():
+                found.multisteps.append(statement)
+            case ExpectStatement():
+                found.expectations.append(statement)
+    return found
+
+
+def _unknown_statement(report: Report, keyword: Name) -> None:
+    known = KEYWORDS + OTHER_WORDS
+    match = similar(keyword.id, known)
+    if match is None:
+        listed = ", ".join(f"`{word}`" for word in known)
+        report.add("E0102", f"unknown statement `{keyword.id}`", keyword.span, f"known: {listed}")
+        return
+    report.add(
+        "E0102",
+        f"unknown statement `{keyword.id}`",
+        keyword.span,
+        f"a statement with a similar name exists: `{match}`",
+        replacement=match,
+    )
+
+
+def _only(report: Report, nodes: list[Declaration]) -> Declaration | None:
+    """Return the one statement of its kind; later ones are reported."""
+    for extra in nodes[1:]:
+        report.add(
+            "E0302",
+            f"`{extra.keyword.id}` is declared twice",
+            extra.span,
+            f"first declared at {nodes[0].span.line}:{nodes[0].span.column}",
+            labels=[Label(nodes[0].span, "first declared here")],
+        )
+    return nodes[0] if nodes else None
+
+
+def _edition(report: Report, nodes: list[Declaration]) -> None:
+    node = _only(report, nodes)
+    if node is None:
+        return
+    words = [item.name.id for item in node.attributes]
+    if words != ["v1"] or node.targets:
+        report.add(
+            "E0126", "this edition of the language is not known", node.span, "write `edition: v1`"
+        )
+
+
+def _declare(names: Names, found: _Parts) -> tuple[tuple[State, ...], tuple[Drift, ...]]:
+    """Enter every name, so that statements may stand in any order."""
+    states = tuple(item for node in found.of("state") for item in declarations.states(names, node))
+    drifts = tuple(item for node in found.of("drift") for item in declarations.drifts(names, node))
+    for keyword in ("param", "noise"):
+        for node in found.of(keyword):
+            for target in node.targets:
+                names.declare(target.name, keyword)
+            if not node.targets:
+                names.report.add(
+                    "E0125", f"`{keyword}` names nothing", node.span, f"write `{keyword} k: ..`"
+                )
+    for node in found.of("drift"):
+        declarations.drift_arguments(names, node)
+    return states, drifts
+
+
+def _bindings(names: Names, nodes: list[Binding]) -> dict[str, list[object]]:
+    results: dict[str, list[object]] = {"const": [], "schedule": [], "stepsize": []}
+    for node in nodes:
+        match node.keyword.id:
+            case "const":
+                results["const"].append(declarations.constant(names, node))
+            case "schedule":
+                results["schedule"].append(declarations.schedule(names, node))
+            case _:
+                if results["stepsize"]:
+                    names.report.add("E0302", "`stepsize` is declared twice", node.span, "keep one")
+                results["stepsize"].append(declarations.step_size(names, node))
+    return results
+
+
+def _update(
+    names: Names,
+    node: SchemeNode,
+    found: _Parts,
+    states: tuple[State, ...],
+    drifts: tuple[Drift, ...],
+    solver: Solver | None,
+) -> Update | None:
+    """Return the one block that defines the update (E0217 where several do)."""
+    report = names.report
+    known_maps = maps(names, found.maps, drifts)
+    blocks: list[TableauBlock | StepBlock | MultistepBlock] = [
+        *found.tableaus,
+        *found.steps,
+        *found.multisteps,
+    ]
+    blocks.sort(key=lambda block: block.span.start)
+    if not blocks:
+        if node.span.start not in report.damaged:
+            report.add(
+                "E0221",
+                f"the scheme `{node.name.id}` does not say how its state is updated",
+                node.name.span,
+                "add a `tableau`, `multistep` or `step { }` block",
+            )
+        return None
+    kinds = {block.keyword.id for block in blocks}
+    extra = next((block for block in blocks if block.keyword.id != blocks[0].keyword.id), None)
+    if extra is None and len(blocks) > 1 and kinds != {"tableau"}:
+        extra = blocks[1]
+    if extra is not None:
+        first = blocks[0].keyword
+        both = (
+            f"both `{first.id}` and `{extra.keyword.id}` define the update"
+            if first.id != extra.keyword.id
+            else f"two `{first.id}` blocks define the update"
+        )
+        report.add(
+            "E0217",
+            both,
+            extra.keyword.span,
+            "keep one",
+            labels=[Label(first.span, "the other one")],
+        )
+        return None
+    if found.steps:
+        return equations(
+            names, found.steps[0], states, drifts, known_maps, has_solver=solver is not None
+        )
+    if found.multisteps:
+        return multistep(names, found.multisteps[0], states, drifts, has_solver=solver is not None)
+    return _tableaus(names, found.tableaus, states, drifts, solver)
+
+
+def _tableaus(
+    names: Names,
+    blocks: list[TableauBlock],
+    states: tuple[State, ...],
+    drifts: tuple[Drift, ...],
+    solver: Solver | None,
+) -> Tableaus | None:
+    report = names.report
+    additive = len(blocks) > 1
+    checked = [tableau_part(names, block, drifts, additive=additive) for block in blocks]
+    parts = [part for part in checked if part is not None]
+    for part, block in zip(checked, blocks, strict=True):
+        if part is not None and part.tableau.kind in {"implicit", "dirk"} and solver is None:
+            word = next(item for item in block.modifiers if item.id == part.tableau.kind)
+            report.add(
+                "E0206",
+                f"{'an implicit' if word.id == 'implicit' else 'a dirk'} tableau needs a `solve` "
+                "statement",
+                word.span,
+                "add `solve: fixed_point, iterations 4`",
+            )
+    if len(states) > 1:
+        report.add(
+            "E0222",
+            "a tableau updates one state",
+            blocks[0].keyword.span,
+            "write several states as `step { }` equations",
+        )
+        return None
+    if len(parts) != len(blocks):
+        return None
+    _additive(report, parts, blocks)
+    return Tableaus(tuple(parts))
+
+
+def _additive(report: Report, parts: list[TableauPart], blocks: list[TableauBlock]) -> None:
+    """Check that the parts of an additive method fit together (E0209, E0218)."""
+    if len(parts) < 2:
+        return
+    seen: set[str] = set()
+    for part, block in zip(parts, blocks, strict=True):
+        if not any(word.id == "for" for word in block.modifiers):
+            report.add(
+                "E0218",
+                "with several tableaus each one must name its drift",
+                block.keyword.span,
+                "write `tableau explicit for f`",
+            )
+        elif seen & set(part.drifts):
+            twice = ", ".join(f"`{name}`" for name in sorted(seen & set(part.drifts)))
+            report.add(
+                "E0217",
+                f"two tableaus define the update by {twice}",
+                block.keyword.span,
+                "keep one",
+            )
+        seen |= set(part.drifts)
+        if part.tableau.stages != parts[0].tableau.stages:
+            first, second = parts[0], part
+            report.add(
+                "E0209",
+                f"the tableaus of `{first.drifts[0]}` and `{second.drifts[0]}` have different stage "
+                f"counts, {first.tableau.stages} and {second.tableau.stages}",
+                block.keyword.span,
+                "pad with a zero stage",
+            )
+
+
+def _used(node: SchemeNode, found: _Parts) -> set[str]:
+    """Return every name that is mentioned outside its own declaration."""
+    used: set[str] = set()
+    for block in found.steps:
+        used |= mentioned(item.value for item in block.assignments)
+    for tableau in found.tableaus:
+        for row in tableau.rows:
+            used |= mentioned([*row.cells, *([row.abscissa] if row.abscissa is not None else [])])
+        for weights in tableau.weights:
+            used |= mentioned(weights.cells)
+        used |= {word.id for word in tableau.modifiers}
+        if not any(word.id == "for" for word in tableau.modifiers):
+            used |= {target.name.id for item in found.of("drift") for target in item.targets}
+    for block_ in found.multisteps:
+        for lrow in block_.rows:
+            used |= {lrow.label.id} | mentioned(lrow.cells)
+    for definition in found.maps:
+        used |= mentioned([definition.body])
+    for binding in found.bindings:
+        used |= mentioned([binding.value])
+    for items in found.declarations.values():
+        for item in items:
+            for attribute in item.attributes:
+                used |= mentioned(attribute.values)
+            if item.keyword.id == "damping":
+                used |= {target.name.id for target in item.targets}
+    return used
+
+
+def _unused(names: Names, node: SchemeNode, found: _Parts) -> None:
+    """Warn of names that nothing uses: a param would be dead weight in every network."""
+    report = names.report
+    if report.damaged or report.poisoned:
+        return
+    used = _used(node, found)
+    said = {
+        "param": ("W0304", "remove it; it would be a dead parameter"),
+        "noise": ("W0314", "remove it, or use it in an equation"),
+        "schedule": ("W0314", "remove it, or use it in an equation"),
+        "drift": ("W0314", "remove it, or use it in an equation"),
+        "const": ("W0314", "remove it"),
+    }
+    for name, kind in names.kinds.items():
+        if kind in said and name not in used:
+            code, help_text = said[kind]
+            if kind == "noise" and any(name in item.span.text for item in found.of("drift")):
+                continue
+            report.add(code, f"{kind} `{name}` is never used", names.spans[name], help_text)
+
+
+def check_scheme(report: Report, source: Source, node: SchemeNode, lookup: Lookup) -> Scheme | None:
+    """Return the checked scheme, or None after reporting its mistakes.
+
+    ``lookup`` finds the scheme that ``start: NAME`` names.
+    """
+    before = len(report.diagnostics)
+    names = Names(report)
+    found = _sort(report, node)
+    states, drifts = _declare(names, found)
+    _limits(names)
+    bindings = _bindings(names, found.bindings)
+    for definition in found.maps:
+        names.declare(definition.name, "map")
+    if not states and node.span.start not in report.damaged:
+        report.add(
+            "E0323", f"the scheme `{node.name.id}` has no state", node.name.span, "add `state u`"
+        )
+    if not drifts and node.span.start not in report.damaged:
+        report.add(
+            "E0323", f"the scheme `{node.name.id}` has no drift", node.name.span, "add `drift f(u)`"
+        )
+    all_params = tuple(item for n in found.of("param") for item in params.params(names, n))
+    schedules = tuple(item for item in bindings["schedule"] if isinstance(item, Schedule))
+    all_noises = _noises(names, found, schedules)
+    damping_node = _only(report, found.of("damping"))
+    damping = (
+        settings.damping(names, damping_node, all_params) if damping_node is not None else None
+    )
+    solve_node = _only(report, found.of("solve"))
+    solver = settings.solver(names, solve_node) if solve_node is not None else None
+    _edition(report, found.of("edition"))
+    start_node, transition_node = (
+        _only(report, found.of("start")),
+        _only(report, found.of("transition")),
+    )
+    start_setting = settings.start(names, start_node) if start_node is not None else None
+    transition = (
+        settings.transition(names, transition_node) if transition_node is not None else None
+    )
+    declared_solver = solver
+    if solver is None and (solve_node is not None or "solve" in report.poisoned):
+        declared_solver = Solver("fixed_point", node.name.span)  # it was declared, only wrongly
+    update = _update(names, node, found, states, drifts, declared_solver)
+    claims = [declarations.expectation(names, item) for item in found.expectations]
+    _unused(names, node, found)
+    if any(item.is_error for item in report.diagnostics[before:]) or update is None:
+        return None
+    if node.span.start in report.damaged:
+        return None
+    scheme = Scheme(
+        name=node.name.id,
+        title=node.title.text if node.title is not None else "",
+        source=source,
+        span=node.span,
+        states=states,
+        drifts=drifts,
+        params=all_params,
+        constants=tuple(item for item in bindings["const"] if isinstance(item, tuple)),
+        schedules=schedules,
+        noises=all_noises,
+        damping=damping,
+        solver=solver,
+        update=update,
+        expectations=tuple(item for item in claims if item is not None),
+    )
+    sizes = [item for item in bindings["stepsize"] if item is not None]
+    if sizes:
+        scheme = replace(scheme, step_size=sizes[0])
+    if transition is not None:
+        scheme = replace(scheme, transition=transition)
+    if start_setting is not None:
+        setting, wanted = start_setting
+        starter = lookup(wanted) if wanted is not None else None
+        if wanted is not None and starter is None:
+            return None
+        scheme = replace(scheme, start=replace(setting, scheme=starter))
+    return scheme
+
+
+def _limits(names: Names) -> None:
+    for kind, limit in (("state", STATES), ("param", PARAMS)):
+        declared = names.of_kind(kind)
+        if len(declared) > limit:
+            names.report.add(
+                "E0118",
+                f"the scheme has {len(declared)} {kind}s, the limit is {limit}",
+                names.spans[declared[limit]],
+                "limits are listed in `explain E0118`",
+            )
+
+
+def _noises(names: Names, found: _Parts, schedules: Iterable[Schedule]) -> tuple[Noise, ...]:
+    table = tuple(schedules)
+    result: list[Noise] = []
+    for node in found.of("noise"):
+        for noise in noises.noises(names, node):
+            noises.probabilities(names, noise, table, node.attributes[0].span)
+            result.append(noise)
+    return tuple(result)

@@ -1,0 +1,161 @@
+"""``noise``: random variables drawn once a step."""
+
+from __future__ import annotations
+
+import sympy
+
+from schemegen import exact
+from schemegen.diagnostics import Span
+from schemegen.language.nodes import Attribute, Call, Declaration
+from schemegen.scheme.attributes import Attributes
+from schemegen.scheme.declarations import plain
+from schemegen.scheme.expressions import coefficient, format_exact
+from schemegen.scheme.model import Coefficient, Noise, Schedule
+from schemegen.scheme.names import Names
+
+__all__ = ["KINDS", "noises", "probabilities"]
+
+KINDS = {"wiener": 0, "gaussian": 1, "bernoulli": 1, "uniform": 2, "rademacher": 0}
+KNOWN = (*KINDS, "scope", "active", "eval", "backward")
+
+
+def _arguments(
+    names: Names, attribute: Attribute
+) -> tuple[tuple[Coefficient, ...], tuple[Span, ...]] | None:
+    kind = attribute.name.id
+    count = KINDS[kind]
+    call = attribute.values[0] if attribute.values else None
+    given = call.arguments if isinstance(call, Call) and call.name == kind else ()
+    if len(given) != count or len(attribute.values) > (1 if count else 0):
+        names.report.add(
+            "E0316",
+            f"`{kind}` takes {count} argument{'s' * (count != 1)}, found {len(given)}",
+            attribute.span,
+            f"write `{kind}({', '.join(('p', 'q')[:count])})`" if count else f"write `{kind}`",
+        )
+        return None
+    known = names.without("noise")
+    values = [coefficient(item, known, names.report) for item in given]
+    if any(value is None for value in values):
+        return None
+    return tuple(value for value in values if value is not None), tuple(item.span for item in given)
+
+
+def _check_arguments(
+    names: Names, kind: str, values: tuple[Coefficient, ...], spans: tuple[Span, ...]
+) -> None:
+    if kind == "gaussian" and values[0].is_negative:
+        names.report.add(
+            "E0502",
+            f"the standard deviation {format_exact(values[0])} is negative",
+            spans[0],
+            "write its absolute value",
+        )
+    if kind == "uniform" and (values[1] - values[0]).is_nonpositive:
+        names.report.add(
+            "E0503",
+            f"the interval from {format_exact(values[0])} to {format_exact(values[1])} is empty",
+            spans[0].to(spans[1]),
+            "the smaller end comes first",
+        )
+
+
+def noises(names: Names, node: Declaration) -> tuple[Noise, ...]:
+    """Return the noises of ``noise b: bernoulli(p), scope batch, active train, eval mean``."""
+    report = names.report
+    attributes = Attributes(report, "noise", node.attributes, KNOWN)
+    kinds = [name for name in attributes.by_name if name in KINDS]
+    if len(kinds) != 1:
+        listed = ", ".join(f"`{kind}`" for kind in KINDS)
+        found = "none" if not kinds else " and ".join(f"`{kind}`" for kind in kinds)
+        report.add(
+            "E0120",
+            f"a noise has one distribution, found {found}",
+            attributes[kinds[1]].span if kinds else node.span,
+            f"one of {listed}",
+        )
+        return ()
+    kind = kinds[0]
+    arguments = _arguments(names, attributes[kind])
+    scope = attributes.word("scope", ("element", "channel", "sample", "batch"), "element")
+    active = attributes.word("active", ("train", "always"), "train")
+    evaluation = attributes.word("eval", ("mean", "sample", "off"), "mean")
+    backward = attributes.word("backward", ("same", "redraw", "mean"), "same")
+    if arguments is None:
+        return ()
+    values, spans = arguments
+    _check_arguments(names, kind, values, spans)
+    found_noises = []
+    for target in node.targets:
+        if not plain(report, target) or names.spans.get(target.name.id) != target.name.span:
+            continue
+        noise = Noise(
+            target.name.id,
+            kind,
+            values,
+            target.name.span,
+            scope,
+            active,
+            evaluation,
+            backward,
+        )
+        found_noises.append(noise)
+        _mean_differs(names, noise, attributes)
+    return tuple(found_noises)
+
+
+def mean(noise: Noise) -> Coefficient:
+    """Return the mean of a noise."""
+    match noise.kind:
+        case "bernoulli":
+            return noise.arguments[0]
+        case "uniform":
+            return (noise.arguments[0] + noise.arguments[1]) / 2
+        case _:
+            return sympy.Integer(0)
+
+
+def _mean_differs(names: Names, noise: Noise, attributes: Attributes) -> None:
+    """Warn where ``eval off`` (the value 1) is not the mean that training has (W0506)."""
+    if noise.evaluation != "off" or noise.active == "always":
+        return
+    value = mean(noise)
+    off = sympy.Integer(1) if noise.kind in {"bernoulli", "uniform"} else sympy.Integer(0)
+    if not exact.equal(value, off):
+        names.report.add(
+            "W0506",
+            f"mean of `{noise.name}` is {format_exact(value)} in training and "
+            f"{format_exact(off)} with `eval off`",
+            attributes["eval"].span,
+            "use `eval mean`, or divide by the mean",
+        )
+
+
+def probabilities(names: Names, noise: Noise, schedules: tuple[Schedule, ...], span: Span) -> None:
+    """Report a probability outside [0, 1] anywhere on its schedule (E0501)."""
+    if noise.kind != "bernoulli":
+        return
+    probability = noise.arguments[0]
+    table = {item.symbol: item for item in schedules}
+    used = [table[symbol] for symbol in probability.free_symbols if symbol in table]
+    if len(used) != 1:
+        _outside(names, probability, span, "")
+        return
+    ends = used[0].values
+    places = ("at the first step", "at the last step") if used[0].kind != "list" else ()
+    for index, value in enumerate(ends):
+        where = places[index] if places else f"at step {index}"
+        if _outside(names, probability.subs(used[0].symbol, value), span, f" {where}"):
+            return
+
+
+def _outside(names: Names, value: Coefficient, span: Span, where: str) -> bool:
+    if value.is_number and (value.is_negative or (value - 1).is_positive):
+        names.report.add(
+            "E0501",
+            f"probability {format_exact(value)}{where} is outside [0, 1]",
+            span,
+            "probabilities lie between 0 and 1",
+        )
+        return True
+    return False
