@@ -12,8 +12,8 @@ from typing import Any, NoReturn
 import click
 
 from schemegen import __version__
-from schemegen.cli.console import Console
-from schemegen.cli.failures import exit_code
+from schemegen.cli.console import ClosedPipeError, Console
+from schemegen.cli.failures import CLOSED_PIPE, exit_code
 from schemegen.cli.options import common
 
 __all__ = ["COMMANDS", "cli"]
@@ -77,12 +77,11 @@ class Application(click.Group):
             try:
                 result = super().main(arguments, prog_name, complete_var, False, **extra)
                 code = result if isinstance(result, int) else 0
-                sys.stdout.flush()
             except (Exception, KeyboardInterrupt) as failure:
                 code = exit_code(failure, console, arguments)
-        except BrokenPipeError:
-            code = 141
-        if code == 141:
+        except ClosedPipeError:  # stderr has closed while a failure was told
+            code = CLOSED_PIPE
+        if code == CLOSED_PIPE:
             _drop_stdout()
         sys.exit(code)
 

@@ -13,10 +13,14 @@ from typing import TYPE_CHECKING, TextIO
 if TYPE_CHECKING:
     from schemegen.diagnostics import Diagnostic
 
-__all__ = ["Console"]
+__all__ = ["ClosedPipeError", "Console"]
 
 PIPED_WIDTH = 100
 LEAST_WIDTH = 40
+
+
+class ClosedPipeError(Exception):
+    """The reader of a stream has left (``| head``); no OSError, which click would answer itself."""
 
 
 @dataclass(slots=True)
@@ -94,5 +98,8 @@ def _write(stream: TextIO, text: str) -> None:
     if isinstance(stream, TextIOWrapper) and stream.errors == "strict":
         # A title in Greek must not end a run on an ASCII terminal.
         stream.reconfigure(errors="backslashreplace")
-    stream.write(text if text.endswith("\n") or not text else text + "\n")
-    stream.flush()
+    try:
+        stream.write(text if text.endswith("\n") or not text else text + "\n")
+        stream.flush()
+    except BrokenPipeError:
+        raise ClosedPipeError from None

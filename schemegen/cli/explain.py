@@ -48,8 +48,8 @@ def plain(text: str) -> str:
     for line in text.splitlines():
         if line.startswith("```"):
             fenced = not fenced
-            if fenced:
-                lines.append(f"{line.removeprefix('```scheme').strip() or 'example'}:")
+            if fenced and line.startswith("```scheme "):
+                lines += [f"{line.removeprefix('```scheme ').strip()}:", ""]
             continue
         lines.append("    " + line if fenced and line else line.removeprefix("# "))
     return "\n".join(lines)

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import click
 
-from schemegen.cli.console import Console
+from schemegen.cli.console import ClosedPipeError, Console
 from schemegen.diagnostics import SchemeError, UsageError
 
-__all__ = ["exit_code"]
+__all__ = ["CLOSED_PIPE", "exit_code"]
 
 WRONG_INPUT = 1
 WRONG_COMMAND = 2
@@ -41,7 +41,7 @@ def exit_code(failure: BaseException, console: Console, arguments: Sequence[str]
         case click.Abort() | KeyboardInterrupt():
             console.complain("interrupted")
             return INTERRUPTED
-        case BrokenPipeError():
+        case ClosedPipeError():
             return CLOSED_PIPE
         case _:
             return _crash(failure, console, arguments)

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 
 from schemegen.cli import application
 from schemegen.cli.application import COMMANDS, cli
-from schemegen.cli.console import Console
+from schemegen.cli.console import ClosedPipeError, Console
 from schemegen.cli.failures import exit_code
 from schemegen.diagnostics import InternalError, UsageError
 
@@ -67,7 +67,7 @@ def _raising(failure: BaseException) -> click.Command:
         (KeyboardInterrupt(), 130),
         (InternalError("broken"), 70),
         (RecursionError("deep"), 70),
-        (BrokenPipeError(), 141),
+        (ClosedPipeError(), 141),
     ],
 )
 def test_exit_codes(
