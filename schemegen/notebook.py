@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,14 +30,13 @@ def attach() -> None:
 
     They are set here because a scheme stands above reports and networks and may not know of them.
     """
-    for name, method in (
-        ("_repr_latex_", _scheme_latex),
-        ("analyze", _analyze),
-        ("network", _network),
-    ):
-        setattr(Scheme, name, method)
-    for name, method in (("_repr_html_", _analysis_html), ("_repr_markdown_", _analysis_markdown)):
-        setattr(Analysis, name, method)
+    methods: dict[type, dict[str, Callable[..., Any]]] = {
+        Scheme: {"_repr_latex_": _scheme_latex, "analyze": _analyze, "network": _network},
+        Analysis: {"_repr_html_": _analysis_html, "_repr_markdown_": _analysis_markdown},
+    }
+    for kind, named in methods.items():
+        for name, method in named.items():
+            setattr(kind, name, method)
 
 
 def load_ipython_extension(shell: Any) -> None:

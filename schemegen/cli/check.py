@@ -112,9 +112,10 @@ def written(found: Iterable[Diagnostic], style: str, console: Console) -> str:
             return render.render_github(items)
         case "sarif":
             return render.render_sarif(items)
-    return render.render_text(
-        items, color=console.colors(), unicode=console.unicode(), width=console.width()
-    )
+        case _:
+            return render.render_text(
+                items, color=console.colors(), unicode=console.unicode(), width=console.width()
+            )
 
 
 def summary(found: Iterable[Diagnostic], files: int, policy: Policy) -> str:

@@ -83,8 +83,7 @@ def programs(left: Unit, right: Unit) -> list[str]:
     """Return a unified diff of the step programs, names of schemes left out."""
     from schemegen.step import dump
 
-    texts = [dump(unit.program).splitlines()[1:] for unit in (left, right)]
-    lines = list(
-        difflib.unified_diff(*texts, left.scheme.name, right.scheme.name, lineterm="", n=99)
-    )
+    before, after = (dump(unit.program).splitlines()[1:] for unit in (left, right))
+    names = left.scheme.name, right.scheme.name
+    lines = list(difflib.unified_diff(before, after, *names, lineterm="", n=99))
     return ["", *lines] if lines else []

@@ -58,4 +58,5 @@ def shown(scheme: Scheme, style: str, console: Console) -> str:
             return show.scheme_latex(scheme, lower(scheme))
         case "python":
             return show.scheme_python(scheme)
-    return show.scheme_source(scheme)
+        case _:
+            return show.scheme_source(scheme)

@@ -66,6 +66,7 @@ NETWORKS = {"cifar10": "cifar", "cifar100": "cifar100"}
 @click.pass_obj
 def command(
     console: Console,
+    /,
     file: str,
     network: str | None,
     values: dict[str, str],

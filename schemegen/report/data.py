@@ -6,7 +6,7 @@ A key that could not be decided is null, and ``notes`` holds the reason under it
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import sympy
@@ -42,7 +42,7 @@ REASONS = {
 }
 
 
-def analysis_json(data: Mapping[str, Any] | list[Mapping[str, Any]]) -> str:
+def analysis_json(data: Mapping[str, Any] | Sequence[Mapping[str, Any]]) -> str:
     """Return the text of ``analysis.json``: keys in the order of the report, a newline at the end."""
     return json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 

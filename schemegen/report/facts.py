@@ -67,6 +67,8 @@ def kind_of(analysis: Analysis, scheme: Scheme | None) -> str:
                 parts.append(f"{stages} stage{'s' * (stages != 1)}")
             case Multistep(alpha=alpha):
                 parts = [f"{COUNTS.get(len(alpha) - 1, str(len(alpha) - 1))}-step"]
+            case _:
+                pass
         for param in scheme.params:
             if param.learnable:
                 where = "network-wide" if param.per == "network" else f"at each {param.per}"

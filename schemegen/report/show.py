@@ -110,6 +110,8 @@ def scheme_data(scheme: Scheme) -> dict[str, Any]:
                 }
                 for item in assignments
             ]
+        case None:
+            pass
     return data
 
 

@@ -1,0 +1,82 @@
+"""How long a cold command takes: ``python benchmarks/latency.py [--runs 7] [--json OUT] [--strict]``.
+
+Each command is a fresh process of this Python; the median and the fastest of its runs are printed beside
+the limit. ``--strict`` ends with exit code 1 where a median is above its limit.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from time import perf_counter
+
+import schemegen
+from schemegen.sources import zoo_file
+
+LIMITS = {
+    "schemegen --help": 0.3,
+    "schemegen fmt rk4.scheme": 0.3,
+    "schemegen explain E0203": 0.3,
+    "schemegen zoo list": 0.3,
+    "schemegen check rk4.scheme": 1.5,
+    "schemegen check lm_resnet.scheme": 1.5,
+    "schemegen check dopri5.scheme": 1.5,
+}
+
+
+def seconds(command: str, folder: Path) -> float:
+    """Return the time of one cold run; a command that fails has no time."""
+    arguments = [sys.executable, "-m", *command.split()]
+    paths = [str(Path(schemegen.__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(item for item in paths if item)}
+    start = perf_counter()
+    done = subprocess.run(
+        arguments, cwd=folder, env=environment, capture_output=True, text=True, check=False
+    )
+    elapsed = perf_counter() - start
+    if done.returncode != 0:
+        raise SystemExit(f"{command} ended with {done.returncode}:\n{done.stderr}")
+    return elapsed
+
+
+def main() -> int:
+    new = argparse.ArgumentParser(description="How long a cold command takes.")
+    new.add_argument("--runs", type=int, default=7)
+    new.add_argument("--json", type=Path)
+    new.add_argument("--strict", action="store_true")
+    given = new.parse_args()
+    rows = []
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        for scheme in ("rk4", "lm_resnet", "dopri5"):
+            text = zoo_file(scheme).read_text(encoding="utf-8")
+            (folder / f"{scheme}.scheme").write_text(text, encoding="utf-8")
+        for command, limit in LIMITS.items():
+            seconds(command, folder)  # byte code and the parser's tables are written once
+            times = [seconds(command, folder) for _ in range(given.runs)]
+            rows.append(
+                {
+                    "command": command,
+                    "median": round(statistics.median(times), 3),
+                    "fastest": round(min(times), 3),
+                    "limit": limit,
+                }
+            )
+    print(f"{'command':<36} {'median':>8} {'fastest':>8} {'limit':>8}")
+    for row in rows:
+        numbers = f"{row['median']:>8} {row['fastest']:>8} {row['limit']:>8}"
+        print(f"{row['command']:<36} {numbers}{'' if row['median'] <= row['limit'] else '  over'}")
+    if given.json:
+        given.json.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
+    slow = [row for row in rows if row["median"] > row["limit"]]
+    return 1 if slow and given.strict else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
