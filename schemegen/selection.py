@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from schemegen.diagnostics import Diagnostic, SchemeError, Source, UsageError
+from schemegen.diagnostics import Diagnostic, SchemeError, Source, Span, UsageError
 from schemegen.sources import read_file, zoo_file, zoo_names
 
 if TYPE_CHECKING:
@@ -96,10 +97,19 @@ def _choose(items: Sequence[Named], name: str | None, where: str, kind: str) -> 
     return chosen[0]
 
 
+def _name_of(scheme: Scheme) -> Span:
+    """Return the span of the scheme's name, behind the word that opens it."""
+    match = re.match(r"scheme\s+(\w+)", scheme.span.text)
+    if match is None:
+        return scheme.span
+    start = scheme.span.start
+    return Span(scheme.source, start + match.start(1), start + match.end(1))
+
+
 def _built_in(scheme: Scheme) -> Diagnostic:
     return Diagnostic(
         "W0607",
         f"no network section, using the built-in `{DEFAULT_NETWORK}`",
-        scheme.span,
+        _name_of(scheme),
         help="add a `network` section, or pass `--network`",
     )

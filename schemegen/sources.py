@@ -53,7 +53,13 @@ def decode(data: bytes, name: str) -> str:
 
 
 def display(path: Path) -> str:
-    """Return ``path`` relative to the working directory where it lies below it."""
+    """Return ``path`` relative to the working directory where it lies below it.
+
+    A shipped file is ``zoo/..`` wherever schemegen is installed, so that output does not depend on it.
+    """
+    zoo = resource_dir("zoo")
+    if path.is_relative_to(zoo):
+        return (Path("zoo") / path.relative_to(zoo)).as_posix()
     try:
         relative = os.path.relpath(path)
     except ValueError:  # another drive

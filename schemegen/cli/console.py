@@ -59,7 +59,7 @@ class Console:
                 unicode=self.unicode(sys.stderr),
                 width=self.width(sys.stderr),
             )
-            _write(sys.stderr, text)
+            _write(sys.stderr, text.rstrip("\n") + "\n\n")
 
     def colors(self, stream: TextIO | None = None) -> bool:
         """Whether escape codes may be written to ``stream`` (stdout where not given)."""

@@ -10,8 +10,8 @@ import sympy
 from schemegen.analysis.model import Analysis, Stability, Verdict
 from schemegen.language import print_expression
 from schemegen.language.nodes import Index
-from schemegen.report.notation import Script, number
-from schemegen.scheme.model import Equations, Multistep, Scheme, Tableaus
+from schemegen.report.notation import Script, number, signed_sum
+from schemegen.scheme.model import Equations, Scheme, Tableaus
 
 __all__ = ["Fact", "facts", "headline", "kind_of"]
 
@@ -31,6 +31,8 @@ COUNTS = {1: "one", 2: "two", 3: "three", 4: "four", 5: "five", 6: "six"}
 
 # The claims that are shown beside another fact, and the fact's key; others get a line of their own.
 CLAIMS = {"A_stable": "A", "L_stable": "L"}
+
+ASCII = Script(unicode=False)
 
 GEOMETRY = (
     ("symplectic", "symplectic"),
@@ -57,22 +59,23 @@ def headline(analysis: Analysis) -> str:
     return f"{analysis.scheme} - {analysis.title}" if analysis.title else analysis.scheme
 
 
-def kind_of(analysis: Analysis, scheme: Scheme | None) -> str:
+def kind_of(analysis: Analysis, scheme: Scheme | None, script: Script = ASCII) -> str:
     """Return the family in words: ``explicit Runge-Kutta, 2 stages``."""
     parts = [KINDS.get(analysis.kind, analysis.kind.replace("_", " "))]
+    rho = analysis.stability.rho
+    if analysis.kind == "multistep" and rho is not None:
+        parts = [f"{COUNTS.get(len(rho) - 1, str(len(rho) - 1))}-step"]
     if scheme is not None:
         match scheme.update:
             case Tableaus(parts=tableaus):
                 stages = tableaus[0].tableau.stages
                 parts.append(f"{stages} stage{'s' * (stages != 1)}")
-            case Multistep(alpha=alpha):
-                parts = [f"{COUNTS.get(len(alpha) - 1, str(len(alpha) - 1))}-step"]
             case _:
                 pass
         for param in scheme.params:
             if param.learnable:
                 where = "network-wide" if param.per == "network" else f"at each {param.per}"
-                parts.append(f"learnable {param.name} {where}")
+                parts.append(f"learnable {script.name(param.name)} {where}")
     return ", ".join(parts)
 
 
@@ -126,7 +129,11 @@ def _order(a: Analysis, claims: dict[str, Verdict], script: Script) -> Iterator[
         text = _open(value) + _expected(claims.get(key))
         yield Fact(key, label, f"{text}; {special}" if special and key == "order" else text)
     if a.error_constant is not None:
-        yield Fact("error_constant", "error constant", script.exact(a.error_constant))
+        yield Fact(
+            "error_constant",
+            "error constant",
+            signed_sum([script.scaled(a.error_constant, "", "")]),
+        )
     match a.consistent:
         case str():
             text = f"with {script.pretty(a.consistent)}"
@@ -161,7 +168,7 @@ def _stability(s: Stability, claims: dict[str, Verdict], script: Script) -> Iter
             "stability.linear_test", "linear test", f"stable for {script.pretty(s.linear_test)}"
         )
     elif s.real_interval is not None:
-        text = "z in " + _interval(s.real_interval, script, "real", "")
+        text = _interval(s.real_interval, script, "real", "")
         if s.imaginary_interval is not None:
             text += ", " + _interval(s.imaginary_interval, script, "imaginary", "i")
         yield Fact("stability.real_interval", "stable for", text)
@@ -179,12 +186,12 @@ def _a_stable(s: Stability) -> str:
 def _interval(ends: tuple[sympy.Expr | float, ...], script: Script, axis: str, unit: str) -> str:
     low, high = ends
     if low == 0 and high == 0:
-        return f"only z = 0 on the {axis} axis" if axis == "real" else f"only z = 0 on the {axis}"
+        return f"only z = 0 on the {axis}{' axis' * (axis == 'real')}"
     if low == -sympy.oo and high == sympy.oo:
         return f"the whole {axis} axis"
     below = "(-inf" if low == -sympy.oo else f"[{_end(low, script, unit)}"
     above = "inf)" if high == sympy.oo else f"{_end(high, script, unit)}]"
-    return f"{below}, {above} on the {axis}{' axis' if axis == 'real' else ''}"
+    return f"z in {below}, {above} on the {axis}{' axis' * (axis == 'real')}"
 
 
 def _end(value: sympy.Expr | float, script: Script, unit: str) -> str:

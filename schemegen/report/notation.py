@@ -124,6 +124,8 @@ class Script:
 
         Without a ``power``: ``1/6 f'f'f``. With it: ``h²/24 f''(f,f)``, ``(1 - k) h/2 u''``.
         """
+        if not power and not what and coefficient.is_Add:
+            return False, self.exact(coefficient)
         rational, rest = split(coefficient)
         negative = bool(rational < 0)
         p, q = abs(int(rational.p)), int(rational.q)

@@ -23,12 +23,17 @@ __all__ = ["report_text"]
 WIDEST = 108
 GAP = 3
 LABEL = 16
-LEAST_BESIDE = 44  # columns that facts need beside a tableau; else they stand below it
+LEAST_BESIDE = 52  # columns that facts need beside a tableau; else they stand below it
 LEVELS = 2
+
+# Keys that most schemes lack for good: their absence needs no line on a terminal, JSON says why.
+ABSENT = frozenset(
+    {"strong_order", "weak_order", "embedded_order", "error_constant", "stage_order"}
+)
 
 # The keys whose notes a short report repeats; the others are in the full one.
 HEADLINES = frozenset(
-    {"order", "consistent", "modified_equation", "modified_sde", "strong_order", "weak_order"}
+    {"order", "consistent", "modified_equation", "modified_sde"}
     | {"stability", "stability.zero_stable", "zero_stable", "stability.function", "function"}
 )
 
@@ -87,7 +92,7 @@ def render(text: str, *, color: bool) -> str:
 
 
 def _head(analysis: Analysis, scheme: Scheme | None, script: Script, width: int) -> Iterator[str]:
-    left, right = headline(analysis), kind_of(analysis, scheme)
+    left, right = headline(analysis), kind_of(analysis, scheme, script)
     space = width - cell_len(left) - cell_len(right)
     if space >= 2:
         yield left + " " * space + right
@@ -221,15 +226,19 @@ def _network(network: NetworkSummary, width: int) -> Iterator[str]:
 
 def _notes(analysis: Analysis, width: int, full: bool) -> Iterator[str]:
     """Yield what was not decided or was assumed; notes that carry a warning's code stand in its line."""
-    notes = [
-        note for note in analysis.notes if note.code is None and (full or note.key in HEADLINES)
-    ]
-    if not notes:
+    said: dict[str, list[str]] = {}
+    for note in analysis.notes:
+        if note.code is None and note.key not in ABSENT and (full or note.key in HEADLINES):
+            key = note.key.rpartition(".")[2].replace("_", " ")
+            said.setdefault(note.text, []).append(key)
+    for key in ("strong_order", "weak_order"):
+        if analysis.kind == "stochastic" and getattr(analysis, key) is None:
+            said.setdefault("not analysed yet for noise", []).append(key.replace("_", " "))
+    if not said:
         return
     yield ""
     yield "notes"
-    for note in notes:
-        key = note.key.rpartition(".")[2].replace("_", " ")
-        pieces = _folded(f"{key}: {note.text}", width - 5)
+    for text, keys in said.items():
+        pieces = _folded(f"{', '.join(keys)}: {text}", width - 5)
         for position, piece in enumerate(pieces):
             yield ("   " if position == 0 else "     ") + piece
