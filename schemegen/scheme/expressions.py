@@ -253,5 +253,5 @@ def format_exact(expression: sympy.Expr) -> str:
         return "inf"
     if expression is -sympy.oo:
         return "-inf"
-    text: str = _Printer().doprint(expression)
+    text: str = _Printer({"order": "rev-lex"}).doprint(expression)
     return text
