@@ -290,7 +290,7 @@ def _additive(report: Report, parts: list[TableauPart], blocks: list[TableauBloc
             )
 
 
-def _used(node: SchemeNode, found: _Parts) -> set[str]:
+def _used(found: _Parts) -> set[str]:
     """Return every name that is mentioned outside its own declaration."""
     used: set[str] = set()
     for block in found.steps:
@@ -319,12 +319,12 @@ def _used(node: SchemeNode, found: _Parts) -> set[str]:
     return used
 
 
-def _unused(names: Names, node: SchemeNode, found: _Parts) -> None:
+def _unused(names: Names, found: _Parts) -> None:
     """Warn of names that nothing uses: a param would be dead weight in every network."""
     report = names.report
     if report.damaged or report.poisoned:
         return
-    used = _used(node, found)
+    used = _used(found)
     said = {
         "param": ("W0304", "remove it; it would be a dead parameter"),
         "noise": ("W0314", "remove it, or use it in an equation"),
@@ -357,7 +357,8 @@ def check_scheme(report: Report, source: Source, node: SchemeNode, lookup: Looku
         report.add(
             "E0323", f"the scheme `{node.name.id}` has no state", node.name.span, "add `state u`"
         )
-    if not drifts and node.span.start not in report.damaged:
+        return None
+    if not found.of("drift") and node.span.start not in report.damaged:
         report.add(
             "E0323", f"the scheme `{node.name.id}` has no drift", node.name.span, "add `drift f(u)`"
         )
@@ -365,9 +366,7 @@ def check_scheme(report: Report, source: Source, node: SchemeNode, lookup: Looku
     schedules = tuple(item for item in bindings["schedule"] if isinstance(item, Schedule))
     all_noises = _noises(names, found, schedules)
     damping_node = _only(report, found.of("damping"))
-    damping = (
-        settings.damping(names, damping_node, all_params) if damping_node is not None else None
-    )
+    damping = settings.damping(names, damping_node) if damping_node is not None else None
     solve_node = _only(report, found.of("solve"))
     solver = settings.solver(names, solve_node) if solve_node is not None else None
     _edition(report, found.of("edition"))
@@ -384,9 +383,9 @@ def check_scheme(report: Report, source: Source, node: SchemeNode, lookup: Looku
         declared_solver = Solver("fixed_point", node.name.span)  # it was declared, only wrongly
     update = _update(names, node, found, states, drifts, declared_solver)
     claims = [declarations.expectation(names, item) for item in found.expectations]
-    _unused(names, node, found)
     if any(item.is_error for item in report.diagnostics[before:]) or update is None:
         return None
+    _unused(names, found)
     if node.span.start in report.damaged:
         return None
     scheme = Scheme(

@@ -104,6 +104,7 @@ def drifts(names: Names, node: Declaration) -> tuple[Drift, ...]:
                 target.span,
                 f"write `{target.name.id}(u)` with the name of a state",
             )
+            report.poisoned |= {target.name.id}
             continue
         if names.declare(target.name, "drift"):
             arguments = tuple(item.id for item in target.arguments)

@@ -395,6 +395,7 @@ def _assign(names: Names, scope: _Scope, assignment: Assignment, assigned: dict[
                 replacement=f"{name}[n+1]",
                 applicability="maybe",
             )
+            assigned.setdefault(name, target.span)
             return
         label = f"{name}[n+1]"
     else:

@@ -191,12 +191,14 @@ def check_network(report: Report, source: Source, node: NetworkNode) -> NetworkS
     """Return the checked network, or None after reporting its mistakes."""
     before = len(report.diagnostics)
     nodes: dict[str, list[Declaration]] = {}
+    meant: set[str] = set()
     for statement in node.statements:
         if isinstance(statement, Declaration) and statement.keyword.id in KEYWORDS:
             nodes.setdefault(statement.keyword.id, []).append(statement)
             continue
         word = statement.keyword
         match = similar(word.id, KEYWORDS)
+        meant.add(match or "")
         report.add(
             "E0102",
             f"unknown statement `{word.id}` in a network",
@@ -209,7 +211,7 @@ def check_network(report: Report, source: Source, node: NetworkNode) -> NetworkS
     damaged = node.span.start in report.damaged
     for keyword in ("input", "stem", "stage", "head"):
         found = nodes.get(keyword, [])
-        if not found and not damaged:
+        if not found and not damaged and keyword not in meant:
             report.add(
                 "E0609",
                 f"the network `{node.name.id}` has no `{keyword}`",

@@ -7,7 +7,7 @@ import sympy
 from schemegen.language.nodes import Bracket, Declaration, Name, String
 from schemegen.scheme.attributes import Attributes
 from schemegen.scheme.expressions import coefficient
-from schemegen.scheme.model import Damping, Param, Solver, Start, Transition
+from schemegen.scheme.model import Damping, Solver, Start, Transition
 from schemegen.scheme.names import Names
 
 __all__ = ["SOLVERS", "damping", "solver", "start", "transition"]
@@ -16,7 +16,7 @@ SOLVERS = ("fixed_point", "neumann", "anderson", "newton_krylov")
 FORBIDDEN = frozenset({"solve", "start", "transition"})
 
 
-def damping(names: Names, node: Declaration, params: tuple[Param, ...]) -> Damping | None:
+def damping(names: Names, node: Declaration) -> Damping | None:
     """Return ``damping lam: explicit, gain 1``; ``lam`` is a param, a schedule or a constant."""
     report = names.report
     attributes = Attributes(
@@ -41,25 +41,7 @@ def damping(names: Names, node: Declaration, params: tuple[Param, ...]) -> Dampi
     rate = names.values.get(name.id)
     if rate is None:
         return None
-    if mode == "explicit":
-        _sign_change(names, name, params)
     return Damping(rate, mode, gain, node.span)
-
-
-def _sign_change(names: Names, name: Name, params: tuple[Param, ...]) -> None:
-    """Warn where ``1 - lam`` may change its sign (W0407)."""
-    for param in params:
-        if param.name != name.id or not param.learnable:
-            continue
-        bounded = param.range is not None and not (param.range.high - 1).is_positive
-        squashed = isinstance(param.via, sympy.Function) and str(param.via.func) == "sigmoid"
-        if not bounded and not squashed:
-            names.report.add(
-                "W0407",
-                f"`{name.id}` may exceed 1, where 1 - {name.id} changes sign",
-                name.span,
-                f"add `range [0, 1]`, or `damping {name.id}: exact`",
-            )
 
 
 def solver(names: Names, node: Declaration) -> Solver | None:
