@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy
 import pytest
 import torch
 
@@ -81,6 +82,30 @@ def test_cifar_that_is_not_there_is_e0803(make_subject: Any, tmp_path: Path) -> 
     assert caught.value.code == "E0803"
     assert caught.value.message == f"no CIFAR-10 in `{tmp_path / 'data'}/`"
     assert caught.value.help == "add `--download`, or use `--data digits`"
+
+
+@pytest.mark.parametrize(("name", "classes"), [("cifar10", 10), ("cifar100", 100)])
+def test_cifar_becomes_tensors(
+    name: str, classes: int, make_subject: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Stored:
+        """What torchvision gives: rows, columns, colours as bytes and a list of labels."""
+
+        def __init__(self, root: str, *, train: bool, download: bool) -> None:
+            count = 20 if train else 8
+            generator = numpy.random.RandomState(int(train))
+            self.data = generator.randint(0, 256, (count, 32, 32, 3)).astype(numpy.uint8)
+            self.targets = [index % classes for index in range(count)]
+
+    monkeypatch.setattr(f"torchvision.datasets.{name.upper()}", Stored)
+    network = make_subject(shape=(3, 32, 32), classes=classes).network
+    data = load_data(name, Path("data"), network)
+    assert data.train_images.shape == (20, 3, 32, 32)
+    assert data.test_images[3, 2, 5, 7] == Stored("", train=False, download=False).data[3, 5, 7, 2]
+    assert (data.shift, data.flip) == (4, True)
+    [(inputs, labels)] = batches(data, 20, (3, 32, 32), torch.Generator(), augment=True)
+    assert inputs.shape == (20, 3, 32, 32)
+    assert sorted(labels.tolist()) == sorted(data.train_labels.tolist())
 
 
 def test_a_missing_extra_says_what_to_install(
