@@ -383,7 +383,7 @@ def check_scheme(report: Report, source: Source, node: SchemeNode, lookup: Looku
         declared_solver = Solver("fixed_point", node.name.span)  # it was declared, only wrongly
     update = _update(names, node, found, states, drifts, declared_solver)
     claims = [declarations.expectation(names, item) for item in found.expectations]
-    if any(item.is_error for item in report.diagnostics[before:]) or update is None:
+    if report.spoiled_since(before) or update is None:
         return None
     _unused(names, found)
     if node.span.start in report.damaged:

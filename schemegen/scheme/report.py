@@ -58,6 +58,9 @@ class Report:
         else:
             self.add(code, message, span, f"no {noun} is declared")
 
-    @property
-    def has_errors(self) -> bool:
-        return any(item.is_error for item in self.diagnostics)
+    def spoiled_since(self, place: int) -> bool:
+        """Whether an error after the first ``place`` diagnostics leaves nothing to go on with.
+
+        A wrong abscissa (E0203) does not: claims are still decided for the coefficients as written.
+        """
+        return any(item.is_error and item.code != "E0203" for item in self.diagnostics[place:])

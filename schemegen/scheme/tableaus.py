@@ -292,7 +292,7 @@ def tableau_part(
         a.append(entries + (ZERO,) * padding)
         a_spans.append(tuple(cell.span for cell in row.cells) + (None,) * padding)
     weights, rows = _weights(report, known, node, stages)
-    if any(item.is_error for item in report.diagnostics[before:]) or "b" not in weights:
+    if report.spoiled_since(before) or "b" not in weights:
         return None
     tableau = Tableau(
         kind,
