@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from schemegen.diagnostics import UsageError
@@ -17,7 +18,9 @@ if TYPE_CHECKING:
     from schemegen.scheme.network import NetworkSpec
     from schemegen.step.program import Program
 
-__all__ = ["FORMS", "Build", "artifacts", "dumps", "summary"]
+BUILT_IN = "zoo/networks/digits.scheme"
+
+__all__ = ["FORMS", "Build", "artifacts", "dumps", "require", "summary"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +32,7 @@ class Build:
     analysis: Analysis
     network: NetworkSpec
     graph: GraphModule
+    blocks: Mapping[str, str]
 
 
 def artifacts(build: Build, emit: Iterable[str]) -> dict[str, str | bytes]:
@@ -36,49 +40,53 @@ def artifacts(build: Build, emit: Iterable[str]) -> dict[str, str | bytes]:
 
     Errors: :class:`UsageError` for a form that is unknown or whose library is missing.
     """
+    emit = tuple(emit)
+    require(emit)
     files: dict[str, str | bytes] = {}
     for form in emit:
-        if form not in FORMS:
-            raise UsageError(f"unknown form `{form}`", f"forms: {', '.join(FORMS)}")
         name, write = FORMS[form]
         files[name] = write(build)
     files["scheme.scheme"] = scheme_text(build)
     return files
 
 
+def require(emit: Iterable[str]) -> None:
+    """Raise :class:`UsageError` where a form is unknown or what it is written with is not installed."""
+    for form in emit:
+        if form not in FORMS:
+            raise UsageError(f"unknown form `{form}`", f"forms: {', '.join(FORMS)}")
+    missing = [name for name in ("onnx", "onnxscript") if find_spec(name) is None]
+    if "onnx" in emit and missing:
+        raise UsageError(
+            f"the form onnx needs {' and '.join(missing)}", f"pip install {' '.join(missing)}"
+        )
+
+
 def scheme_text(build: Build) -> str:
-    """Return a file that compiles to the same network: the scheme as written, its network below it.
+    """Return a file that compiles to the same network: the scheme as written, then its network.
 
-    A file that holds this one scheme is kept as it is; of others the scheme is printed again.
+    A file that holds this one scheme is kept as it is, comments and all; of another file the scheme and its
+    network are cut out. The built-in network is not repeated.
     """
-    from schemegen.language import parse, print_file
-    from schemegen.language.nodes import File, Import, NetworkNode, SchemeNode
+    from schemegen.language import parse
+    from schemegen.language.nodes import Import, NetworkNode, SchemeNode
 
-    source = build.scheme.source
-    file = parse(source).file
-    schemes = [item for item in file.items if isinstance(item, SchemeNode)]
-    networks = [item for item in file.items if isinstance(item, NetworkNode)]
-    own = build.network.source == source
-    alone = len(schemes) == 1 and not any(isinstance(item, Import) for item in file.items)
-    if alone and (own or not networks):
-        text = source.text if source.text.endswith("\n") else source.text + "\n"
+    source, spec = build.scheme.source, build.network
+    items = parse(source).file.items
+    schemes = [item for item in items if isinstance(item, SchemeNode)]
+    own = spec.source == source
+    networks = [item for item in items if isinstance(item, NetworkNode)]
+    others = [item for item in networks if not own or item.name.id != spec.name]
+    alone = len(schemes) == 1 and not others
+    if alone and not any(isinstance(item, Import) for item in items):
+        text = source.text.rstrip("\n") + "\n"
     else:
-        kept = [
-            item
-            for item in file.items
-            if (isinstance(item, SchemeNode) and item.name.id == build.scheme.name)
-            or (isinstance(item, NetworkNode) and own and item.name.id == build.network.name)
-        ]
-        text = print_file(File(source, tuple(kept)))
-    if own:
+        parts = [item.span.text for item in schemes if item.name.id == build.scheme.name]
+        parts += [item.span.text for item in networks if item not in others]
+        text = "\n\n".join(parts) + "\n"
+    if own or spec.source.name == BUILT_IN:
         return text
-    other = parse(build.network.source).file
-    nodes = [
-        item
-        for item in other.items
-        if isinstance(item, NetworkNode) and item.name.id == build.network.name
-    ]
-    return text + "\n" + print_file(File(build.network.source, tuple(nodes)))
+    return f"{text}\n{spec.span.text}\n"
 
 
 def _graph(build: Build) -> str:
@@ -88,7 +96,7 @@ def _graph(build: Build) -> str:
 def _python(build: Build) -> str:
     from schemegen.backends import emit_source
 
-    return emit_source(build.program, build.network)
+    return emit_source(build.program, build.network, blocks=build.blocks)
 
 
 def _json(build: Build) -> str:
@@ -122,12 +130,6 @@ def _quoted(text: str) -> str:
 
 def _onnx(build: Build) -> bytes:
     """Return the network as an ONNX model for one example; batch is its first, free dimension."""
-    from importlib.util import find_spec
-
-    missing = [name for name in ("onnx", "onnxscript") if find_spec(name) is None]
-    if missing:
-        names = " ".join(missing)
-        raise UsageError(f"--emit onnx needs {' and '.join(missing)}", f"pip install {names}")
     import torch
 
     example = torch.zeros(2, *build.network.input_shape)
@@ -199,9 +201,8 @@ def summary(build: Build) -> NetworkSummary:
     from schemegen.report import NetworkSummary
 
     spec = build.network
-    names = {param.name for param in build.scheme.params}
     parameters = dict(build.graph.named_parameters())
-    coefficients = {name: item for name, item in parameters.items() if set(name.split(".")) & names}
+    coefficients = build.graph.meta["coefficients"]
     return NetworkSummary(
         name=spec.name,
         input_shape=spec.input_shape,
@@ -210,5 +211,5 @@ def summary(build: Build) -> NetworkSummary:
         steps=tuple(stage.steps for stage in spec.stages),
         nodes=len(build.graph.graph.nodes),
         parameters=sum(item.numel() for item in parameters.values()),
-        coefficients=sum(item.numel() for item in coefficients.values()),
+        coefficients=sum(item.numel() for name, item in parameters.items() if name in coefficients),
     )

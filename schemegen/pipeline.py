@@ -7,13 +7,13 @@ are local so that a stage which needs neither sympy nor torch does not pay for t
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from schemegen.diagnostics import Diagnostic, SchemeError, Source, in_order
 from schemegen.files import write_folder
-from schemegen.selection import choose_network, choose_scheme, root_of, source_of
+from schemegen.selection import choose_network, choose_scheme, import_blocks, root_of, source_of
 
 if TYPE_CHECKING:
     from torch.fx import GraphModule
@@ -52,6 +52,7 @@ class Unit:
     program: Program
     analysis: Analysis
     network: NetworkSpec | None = None
+    blocks: tuple[tuple[str, str], ...] = ()
     diagnostics: tuple[Diagnostic, ...] = ()
 
 
@@ -69,11 +70,11 @@ def examine(
     from schemegen.language import parse
     from schemegen.scheme import check as check_file
 
-    parsed = parse(source)
     if values:
         from schemegen.values import with_values
 
-        parsed = with_values(parsed, values)
+        source = with_values(source, values)
+    parsed = parse(source)
     checked = check_file(parsed, root=root or root_of(source), pedantic=pedantic)
     return checked, (*parsed.diagnostics, *checked.diagnostics)
 
@@ -99,18 +100,26 @@ def prepare(
 ) -> tuple[Unit, ...]:
     """Take every scheme of a text (or ``only`` one) through all stages before emission.
 
+    ``blocks`` are branches written in Python, ``module:Class`` by name; they are imported.
+
     Errors: :class:`SchemeError` with all mistakes; warnings are in ``Unit.diagnostics``.
     """
     from schemegen.scheme import fit
 
+    python = dict(blocks or {})
+    import_blocks(python)
     checked, found = examine(source, values=values)
     units = []
     for scheme in (item for item in checked.schemes if only in (None, item.name)):
         spec, remarks = choose_network(scheme, checked.networks, network)
         unit = study(scheme, order=order)
-        said = (*remarks, *fit(scheme, spec), *unit.diagnostics)
-        units.append(Unit(scheme, unit.program, unit.analysis, spec, in_order(said)))
+        said = in_order((*remarks, *fit(scheme, spec, python_blocks=python), *unit.diagnostics))
+        named = tuple(python.items())
+        units.append(Unit(scheme, unit.program, unit.analysis, spec, named, said))
     raise_errors((*found, *(item for unit in units for item in unit.diagnostics)))
+    if found and units:
+        # What was said of the whole text is shown once, with its first scheme.
+        units[0] = replace(units[0], diagnostics=in_order((*found, *units[0].diagnostics)))
     return tuple(units)
 
 
@@ -119,7 +128,7 @@ def emit(unit: Unit, *, seed: int = 0) -> GraphModule:
     from schemegen.backends import emit_graph
 
     assert unit.network is not None
-    return emit_graph(unit.program, unit.network, seed=seed)
+    return emit_graph(unit.program, unit.network, seed=seed, blocks=dict(unit.blocks))
 
 
 def finish(unit: Unit) -> Build:
@@ -127,7 +136,9 @@ def finish(unit: Unit) -> Build:
     from schemegen.artifacts import Build
 
     assert unit.network is not None
-    return Build(unit.scheme, unit.program, unit.analysis, unit.network, emit(unit))
+    return Build(
+        unit.scheme, unit.program, unit.analysis, unit.network, emit(unit), dict(unit.blocks)
+    )
 
 
 # --- what a user calls -------------------------------------------------------------------------------
@@ -212,8 +223,10 @@ def compile_scheme(
 
     Byte-equal from run to run and written in one go: a reader sees the old folder or the new one.
     """
-    from schemegen.artifacts import artifacts
+    from schemegen.artifacts import artifacts, require
 
+    emit = tuple(emit)
+    require(emit)
     build = finish(_unit(scheme, network, values))
     folder = Path(output) / build.scheme.name
     write_folder(folder, artifacts(build, emit))

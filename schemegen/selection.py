@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -15,7 +16,14 @@ if TYPE_CHECKING:
     from schemegen.scheme.model import Scheme
     from schemegen.scheme.network import NetworkSpec
 
-__all__ = ["DEFAULT_NETWORK", "choose_network", "choose_scheme", "root_of", "source_of"]
+__all__ = [
+    "DEFAULT_NETWORK",
+    "choose_network",
+    "choose_scheme",
+    "import_blocks",
+    "root_of",
+    "source_of",
+]
 
 DEFAULT_NETWORK = "digits"
 
@@ -69,6 +77,23 @@ def choose_network(
         hint = f"a similar name exists: {near[0]}" if near else f"networks: {', '.join(known)}"
         raise UsageError(f"no network {text!r} in {scheme.source.name} or the zoo", hint)
     return _read_network(zoo_file(text, ("networks",)), None), ()
+
+
+def import_blocks(blocks: Mapping[str, str]) -> None:
+    """Import the classes that the command line names; never anything that a file names.
+
+    Errors: :class:`UsageError` where a module or a class in it is missing or is no class.
+    """
+    for name, text in blocks.items():
+        module, _, attribute = text.partition(":")
+        try:
+            found = getattr(import_module(module), attribute, None)
+        except ModuleNotFoundError as error:
+            raise UsageError(f"block {name}: no module {error.name}", f"in {text}") from None
+        except ImportError as error:
+            raise UsageError(f"block {name}: {module} cannot be imported: {error}") from None
+        if not isinstance(found, type):
+            raise UsageError(f"block {name}: {module} has no class {attribute}", f"in {text}")
 
 
 def _read_network(path: Path, name: str | None) -> NetworkSpec:

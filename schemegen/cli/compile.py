@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import click
 
+from schemegen.artifacts import Build, artifacts, require
 from schemegen.cli.console import Console
 from schemegen.cli.options import common, inputs
 from schemegen.cli.policy import Policy, warnings_options
 from schemegen.cli.settings import listed, python_blocks, settings
-from schemegen.diagnostics import UsageError
+from schemegen.diagnostics import SchemeError, UsageError
+from schemegen.files import write_folder
 from schemegen.pipeline import EMIT, finish, prepare
 from schemegen.sources import display, read
 
@@ -84,45 +87,58 @@ def command(
 
     FILE may also be zoo/NAME. Nothing is written for a file that has a mistake.
     """
-    from schemegen.artifacts import artifacts, dumps, summary
-    from schemegen.files import write_folder
-    from schemegen.report import report_text
-
     if output == "-" and len(emit) != 1:
         raise UsageError("-o - writes one form", "for example --emit json -o -")
+    require(emit)
+    if blocks:
+        sys.path.insert(0, str(Path.cwd()))
     failed = False
+    folders: dict[Path, str] = {}
     for file in files:
-        units = prepare(
-            read(file, stdin_name), network=network, order=order, values=values, blocks=blocks
-        )
-        for unit in units:
-            shown = policy.keep(unit.diagnostics)
-            console.show(shown)
-            if policy.fails(shown):
+        source = read(file, stdin_name)
+        try:
+            units = prepare(source, network=network, order=order, values=values, blocks=blocks)
+            shown = [policy.keep(unit.diagnostics) for unit in units]
+            for diagnostics in shown:
+                console.show(diagnostics)
+            if any(map(policy.fails, shown)):
                 failed = True
                 continue
-            build = finish(unit)
-            files_of = artifacts(build, emit)
+            builds = [(finish(unit), Path(output) / unit.scheme.name) for unit in units]
+            outputs = [artifacts(build, emit) for build, _ in builds]
+        except SchemeError as error:
+            console.show(policy.keep(error.diagnostics))
+            failed = True
+            continue
+        for (build, folder), content in zip(builds, outputs, strict=True):
             if output == "-":
-                console.out(_one(files_of))
+                console.out(_one(content))
                 continue
-            if dump:
-                for what in dump:
-                    console.out(dumps(build, what))
-            elif not no_report:
-                text = report_text(
-                    unit.analysis,
-                    unit.scheme,
-                    summary(build),
-                    width=console.width(),
-                    color=console.colors(),
-                    unicode=console.unicode(),
-                )
-                console.out(text)
-            folder = Path(output) / unit.scheme.name
-            write_folder(folder, files_of)
-            console.say(f"wrote {display(folder)}/  {'  '.join(files_of)}")
+            if folder in folders:
+                raise UsageError(f"{folders[folder]} and {source.name} both declare {folder.name}")
+            folders[folder] = source.name
+            if dump or not no_report:
+                console.out(_printed(build, dump, console))
+            write_folder(folder, content)
+            console.say(f"wrote {display(folder)}/  {'  '.join(content)}")
     return 1 if failed else 0
+
+
+def _printed(build: Build, dump: tuple[str, ...], console: Console) -> str:
+    """Return the report, or the forms that are asked for instead."""
+    from schemegen.artifacts import dumps, summary
+    from schemegen.report import report_text
+
+    if dump:
+        return "\n".join(dumps(build, what) for what in dump)
+    return report_text(
+        build.analysis,
+        build.scheme,
+        summary(build),
+        width=console.width(),
+        color=console.colors(),
+        unicode=console.unicode(),
+    )
 
 
 def _one(files: dict[str, str | bytes]) -> str:
