@@ -24,7 +24,7 @@ class Config:
     data_dir: Path = Path("data")
     download: bool = False
     output: Path | None = None
-    epochs: int = 20
+    epochs: int = 12
     batch_size: int = 64
     lr: float = 0.1
     momentum: float = 0.9
