@@ -15,7 +15,7 @@ MOST_TERMS = 12
 
 
 def shown_levels(terms: Sequence[TreeTerm], levels: int | None) -> list[tuple[int, list[TreeTerm]]]:
-    """Group terms by power of h: the zeroth and the first ``levels`` others; None keeps all."""
+    """Group terms by power of h: all up to the zeroth and ``levels`` others; None keeps all."""
     grouped = [
         (power, list(group))
         for power, group in groupby(
@@ -24,8 +24,8 @@ def shown_levels(terms: Sequence[TreeTerm], levels: int | None) -> list[tuple[in
     ]
     if levels is None:
         return grouped
-    zeroth = [item for item in grouped if item[0] == 0]
-    return zeroth + [item for item in grouped if item[0] > 0][:levels]
+    leading = [item for item in grouped if item[0] <= 0]
+    return leading + [item for item in grouped if item[0] > 0][:levels]
 
 
 def field_form(

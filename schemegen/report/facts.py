@@ -32,6 +32,16 @@ COUNTS = {1: "one", 2: "two", 3: "three", 4: "four", 5: "five", 6: "six"}
 # The claims that are shown beside another fact, and the fact's key; others get a line of their own.
 CLAIMS = {"A_stable": "A", "L_stable": "L"}
 
+# The fact that a warning of the analysis is about.
+WARNED = {
+    "W0402": "stability.zero_stable",
+    "W0403": "consistent",
+    "W0404": "consistent",
+    "W0405": "order",
+    "W0406": "consistent",
+    "W0703": "order",
+}
+
 ASCII = Script(unicode=False)
 
 GEOMETRY = (
@@ -83,9 +93,10 @@ def facts(analysis: Analysis, scheme: Scheme | None, script: Script) -> tuple[Fa
     """Return every line between the head and the modified equation, in reading order."""
     claims = {item.expectation.claim: item for item in analysis.verdicts}
     codes: dict[str, list[str]] = {}
-    for note in analysis.notes:
-        if note.code:
-            codes.setdefault(note.key, []).append(note.code)
+    said = [(note.key, note.code) for note in analysis.notes if note.code]
+    said += [(WARNED[d.code], d.code) for d in analysis.diagnostics if d.code in WARNED]
+    for key, code in dict.fromkeys(said):
+        codes.setdefault(key, []).append(code)
     found = [
         *_update(scheme, script),
         *_order(analysis, claims, script),
@@ -93,7 +104,7 @@ def facts(analysis: Analysis, scheme: Scheme | None, script: Script) -> tuple[Fa
         *_structure(analysis, claims),
         *_cost(analysis, scheme),
     ]
-    return tuple(replace(fact, codes=tuple(codes.get(fact.key, ()))) for fact in found)
+    return tuple(replace(fact, codes=tuple(codes.pop(fact.key, ()))) for fact in found)
 
 
 def _update(scheme: Scheme | None, script: Script) -> Iterator[Fact]:

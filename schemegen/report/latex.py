@@ -158,7 +158,7 @@ def field_latex(terms: Sequence[TreeTerm], levels: int | None = None) -> str:
     ordered = sorted(terms, key=lambda term: term.h_power)
     groups = [(p, list(group)) for p, group in groupby(ordered, key=lambda term: term.h_power)]
     if levels is not None:
-        groups = [group for group in groups if group[0] == 0] + [
+        groups = [group for group in groups if group[0] <= 0] + [
             group for group in groups if group[0] > 0
         ][:levels]
     parts = []

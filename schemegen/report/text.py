@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from io import StringIO
 from textwrap import wrap
@@ -26,6 +27,8 @@ LABEL = 16
 LEAST_BESIDE = 52  # columns that facts need beside a tableau; else they stand below it
 LEVELS = 2
 
+LABELS = {"A_alpha_degrees": "A(alpha)", "ssp": "SSP", "fsal": "first same as last"}
+
 # Keys that most schemes lack for good: their absence needs no line on a terminal, JSON says why.
 ABSENT = frozenset(
     {"strong_order", "weak_order", "embedded_order", "error_constant", "stage_order"}
@@ -36,6 +39,8 @@ HEADLINES = frozenset(
     {"order", "consistent", "modified_equation", "modified_sde"}
     | {"stability", "stability.zero_stable", "zero_stable", "stability.function", "function"}
 )
+
+BRACKETED = re.compile(r"[\[(][^\[\]()]{1,28}[\])]|\[[^\[\]]{1,36}\]")
 
 VERDICTS = (
     (r"\(expected[^)]*: holds\)", "green"),
@@ -131,10 +136,12 @@ def _rows(lines: Sequence[Fact], width: int) -> Iterator[str]:
 
 
 def _folded(text: str, width: int) -> list[str]:
-    """Break between words; the verdict in brackets stays in one piece where it can."""
+    """Break between words; an interval or a verdict in brackets stays in one piece."""
     if cell_len(text) <= width:
         return [text]
-    return wrap(text, max(width, 10), break_long_words=False, break_on_hyphens=False) or [""]
+    held = BRACKETED.sub(lambda match: match.group().replace(" ", "\0"), text)
+    lines = wrap(held, max(width, 10), break_long_words=False, break_on_hyphens=False)
+    return [line.replace("\0", " ") for line in lines] or [""]
 
 
 def _filled(words: Sequence[str], lead: str, width: int) -> Iterator[str]:
@@ -229,7 +236,8 @@ def _notes(analysis: Analysis, width: int, full: bool) -> Iterator[str]:
     said: dict[str, list[str]] = {}
     for note in analysis.notes:
         if note.code is None and note.key not in ABSENT and (full or note.key in HEADLINES):
-            key = note.key.rpartition(".")[2].replace("_", " ")
+            key = note.key.rpartition(".")[2]
+            key = LABELS.get(key, key.replace("_", " "))
             said.setdefault(note.text, []).append(key)
     for key in ("strong_order", "weak_order"):
         if analysis.kind == "stochastic" and getattr(analysis, key) is None:
