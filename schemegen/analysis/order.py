@@ -173,12 +173,16 @@ def stage_orders(
 ) -> tuple[tuple[str, int], ...]:
     """Return, per stage, to how many nodes it is the exact solution at some ``t + c h``.
 
-    Values that are a state, or a state of an earlier step, are exact and left out.
+    Values that are a state of this or an earlier step are left out, and so is the new state of a
+    multistep method.
     """
     trees, ring = reading.trees, reading.ring
     found = []
     given = {name for name, _, _ in reading.skeleton.operations.lags}
-    given |= {f"{state}[n]" for state in reading.skeleton.operations.states}
+    states = reading.skeleton.operations.states
+    given |= {f"{state}[n]" for state in states}
+    if reading.skeleton.operations.lags:
+        given |= {f"{state}[n+1]" for state in states}
     for value, state in reading.bases.items():
         if value in given:
             continue
