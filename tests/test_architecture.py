@@ -45,7 +45,7 @@ LIBRARIES = {
     "safetensors": {"training"},
     "click": {"cli"},
     "rich": {"report", "training", "cli"},
-    "numpy": {"training", "walk", *FROM_NETWORK_ON},
+    "numpy": {"analysis", *FROM_NETWORK_ON},
 }
 
 

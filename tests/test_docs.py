@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from schemegen.explanations import codes, explanation
+from schemegen.explanations import codes
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
@@ -15,13 +15,10 @@ DOCS = ROOT / "docs"
 pytestmark = pytest.mark.skipif(not DOCS.is_dir(), reason="there is no checkout")
 
 
-def test_every_code_is_listed_with_its_title() -> None:
-    page = DOCS / "diagnostics.md"
-    head, _, listed = page.read_text(encoding="utf-8").partition("## All codes\n\n")
-    titles = [explanation(code).splitlines()[0].removeprefix("# ") for code in codes()]
-    rows = [f"- {title}" for title in titles]
-    assert head
-    assert listed.splitlines() == rows
+def test_every_family_of_codes_is_described() -> None:
+    page = (DOCS / "diagnostics.md").read_text(encoding="utf-8")
+    families = set(re.findall(r"^\| (\d\d)\.\. \|", page, re.MULTILINE))
+    assert families == {code[1:3] for code in codes()}
 
 
 def test_every_link_between_pages_leads_somewhere() -> None:

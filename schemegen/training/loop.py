@@ -156,8 +156,8 @@ def _train_epochs(run: _Run) -> None:
                 epoch + 1, lr, train_loss, train_accuracy, test_loss, test_accuracy
             )
             run.history.append(metrics)
-            progress.epoch(metrics)
             _save(run)
+            progress.epoch(metrics)
 
 
 def _train_epoch(run: _Run, epoch: int, progress: Progress) -> tuple[float, float, float]:
