@@ -45,7 +45,7 @@ LIBRARIES = {
     "safetensors": {"training"},
     "click": {"cli"},
     "rich": {"report", "training", "cli"},
-    "numpy": {"analysis", *FROM_NETWORK_ON},
+    "numpy": {"analysis", "walk", *FROM_NETWORK_ON},
 }
 
 

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.skipif(not DOCS.is_dir(), reason="there is no checkout"
 def test_every_family_of_codes_is_described() -> None:
     page = (DOCS / "diagnostics.md").read_text(encoding="utf-8")
     families = set(re.findall(r"^\| (\d\d)\.\. \|", page, re.MULTILINE))
-    assert families == {code[1:3] for code in codes()}
+    assert families >= {code[1:3] for code in codes()}
 
 
 def test_every_link_between_pages_leads_somewhere() -> None:
