@@ -72,54 +72,35 @@ def print_expression(node: Expression) -> str:
             assert_never(node)
 
 
-def _is_product(node: Expression) -> bool:
-    """Whether ``node`` is a cell as it stands: factors without a sign, joined by ``*`` and ``/``."""
-    match node:
-        case Binary(operator="*" | "/", left=left, right=right):
-            return _is_product(left) and _is_factor(right)
-        case _:
-            return _is_factor(node)
-
-
-def _is_factor(node: Expression) -> bool:
-    match node:
-        case Number() | Name() | Call():
-            return True
-        case Binary(operator="^", left=Number() | Name() | Call(), right=Number(text=text)):
-            return text.isdigit()
-        case _:
-            return False
-
-
 def print_cell(node: Expression) -> str:
-    """Return ``node`` as a cell of a tableau or as a value of an attribute, in parentheses if need be."""
-    text = print_expression(node)
-    bare = node.operand if isinstance(node, Unary) else node
-    if not _is_product(bare):
-        return _product_with_parentheses(node)
-    return text
+    """Return ``node`` as a cell of a tableau or as a value of an attribute.
+
+    A cell is a product with at most one sign before it; whatever is not goes in parentheses.
+    """
+    if isinstance(node, Unary):
+        return f"{node.operator}{_product(node.operand)}"
+    return _product(node)
 
 
-def _product_with_parentheses(node: Expression) -> str:
-    """Wrap just the operands that may not stand bare in a cell."""
+def _product(node: Expression) -> str:
     match node:
-        case Unary(operator=operator, operand=operand) if _can_be_product(operand):
-            return f"{operator}{_product_with_parentheses(operand)}"
-        case Binary(operator="*" | "/" as operator, left=left, right=right) if _can_be_product(
-            left
-        ):
-            return f"{_product_with_parentheses(left)}{operator}{_factor(right)}"
+        case Binary(operator="*" | "/" as operator, left=left, right=right):
+            return f"{_product(left)}{operator}{_factor(right)}"
         case _:
             return _factor(node)
 
 
-def _can_be_product(node: Expression) -> bool:
-    return not isinstance(node, Unary)
-
-
 def _factor(node: Expression) -> str:
+    match node:
+        case Binary(operator="^", left=left, right=Number(text=text)) if text.isdigit():
+            return f"{_cell_atom(left)}^{text}"
+        case _:
+            return _cell_atom(node)
+
+
+def _cell_atom(node: Expression) -> str:
     text = print_expression(node)
-    return text if _is_factor(node) else f"({text})"
+    return text if isinstance(node, Number | Name | Call) else f"({text})"
 
 
 def print_value(node: Value) -> str:
