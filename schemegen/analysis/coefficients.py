@@ -25,6 +25,10 @@ PHI = ("phi1", "phi2", "phi3")
 class NoSeriesError(Exception):
     """A value of the program has no expansion; the text says which and why (caught in ``expand``)."""
 
+    def __init__(self, text: str, code: str | None = None) -> None:
+        super().__init__(text)
+        self.code = code
+
 
 @dataclass(frozen=True, slots=True)
 class Laurent:
@@ -199,7 +203,11 @@ class Coefficients:
         if not self.scaled:
             return [(0, whole)]
         symbols = [sympy.Symbol(name) for name in self.scaled]
-        polynomial = sympy.Poly(whole, *symbols)
+        if set(symbols) & sympy.denom(sympy.together(whole)).free_symbols:
+            raise NoSeriesError(
+                f"`{whole}` divides by a symbol that is taken as h times a constant"
+            )
+        polynomial = sympy.Poly(sympy.together(whole), *symbols)
         parts: dict[int, sympy.Expr] = {}
         for exponents, coefficient in polynomial.terms():
             monomial = sympy.Mul(*[s**e for s, e in zip(symbols, exponents, strict=True)])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 import sympy
@@ -31,7 +31,7 @@ from schemegen.step.program import Program, Solve, walk
 __all__ = ["Expansion", "Failure", "expand", "read"]
 
 MOST_NODES = 10
-MOST_TREES = 3000
+MOST_TREES = 2500  # of one number of nodes
 
 
 def expand(
@@ -45,14 +45,21 @@ def expand(
         sweeps: read implicit groups as the declared number of fixed-point sweeps, not as solved.
     """
     try:
-        reading, replaced, chosen = _reading(unrolled(program) if sweeps else program, scaled)
+        return _expanded(program, order, scaled, sweeps)
     except NoSmallStepLimitError as error:
         note = Note("modified_equation", f"no small-step limit: {error}", "W0409")
         return Expansion(nodes=0, small_step_limit=False, notes=(note,))
     except NoSeriesError as error:
-        return Expansion(nodes=0, is_series=False, notes=(Note("modified_equation", str(error)),))
+        note = Note("modified_equation", str(error), error.code)
+        return Expansion(nodes=0, is_series=False, notes=(note,))
+
+
+def _expanded(
+    program: Program, order: int | None, scaled: Sequence[str], sweeps: bool
+) -> Expansion:
+    reading, replaced, chosen = _reading(unrolled(program) if sweeps else program, scaled)
     failing = _advance(reading, order)
-    nodes = order or min(max(4, (failing or reading.nodes) + 1), reading.nodes)
+    nodes = min(order or max(4, (failing or reading.nodes) + 1), reading.nodes)
     result = Expansion(
         nodes=nodes,
         principal=reading.skeleton.principal,
@@ -63,6 +70,7 @@ def expand(
         order_at_least=failing - 1 if failing else reading.nodes,
         scaled=chosen,
         noise_replaced=bool(replaced),
+        notes=tuple(_remarks(program, order, nodes, failing)),
     )
     result = _with_orders(result, program, reading, failing)
     equation = ModifiedEquation(
@@ -76,6 +84,26 @@ def expand(
         special = special_orders(program, reading, failing, chosen, read)
         result = replace(result, order_special=special, solver_order=_solver_order(program, result))
     return result
+
+
+def _remarks(
+    program: Program, order: int | None, nodes: int, failing: int | None
+) -> Iterator[Note]:
+    if failing is None:
+        yield Note(
+            "order", f"no order condition fails up to {nodes} nodes; the next were not tried"
+        )
+    if order is not None and nodes < order:
+        yield Note(
+            "modified_equation", f"kept to {nodes} nodes: there are too many trees of {nodes + 1}"
+        )
+    solvers = [s.solver.method for s in program.statements if isinstance(s, Solve)]
+    if "neumann" in solvers:
+        yield Note(
+            "modified_equation",
+            "of the exactly solved step; a truncated Neumann series agrees with it for linear drifts only",
+            "W0406",
+        )
 
 
 def read(program: Program, nodes: int, scaled: Sequence[str] = ()) -> Reading:
@@ -154,8 +182,9 @@ def _advance(reading: Reading, order: int | None) -> int | None:
     failing = None
     needed = max(order or 4, 2)
     while reading.nodes < needed or failing is None:
-        if reading.nodes >= needed and (
-            reading.nodes >= MOST_NODES or len(reading.trees) * 3 > MOST_TREES
+        if reading.nodes >= 2 and (
+            _next_level(reading) > MOST_TREES
+            or (reading.nodes >= needed and reading.nodes >= MOST_NODES)
         ):
             break
         reading.advance()
@@ -163,6 +192,12 @@ def _advance(reading: Reading, order: int | None) -> int | None:
             failing = reading.nodes
             needed = order or max(4, failing + 1)
     return failing
+
+
+def _next_level(reading: Reading) -> int:
+    """Return about how many trees the next number of nodes has: levels grow almost geometrically."""
+    last, before = (len(reading.trees.level(reading.nodes - i)) for i in (0, 1))
+    return last * (last + before) // before
 
 
 def _with_orders(
@@ -208,9 +243,10 @@ def _error_constant(program: Program, reading: Reading, failing: int | None) -> 
     (times the powers of the limit's coefficient that rescaling takes off).
     Source: Hairer, Norsett, Wanner (1993), III.2; Hairer, Lubich, Wanner (2006), XV.3.
     """
-    if failing is None or program.history == 0 or len(reading.trees.colours) != 1:
+    first = reading.field.coefficients[0][0]
+    if failing is None or not first or program.history == 0 or len(reading.trees.colours) != 1:
         return None
-    scale = reading.ring.inverse(reading.field.coefficients[0][0])
+    scale = reading.ring.inverse(first)
     constants = []
     for tree in reading.trees.level(failing):
         number = reading.field.coefficients[0][tree]

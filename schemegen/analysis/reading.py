@@ -62,7 +62,8 @@ class Reading:
             if isinstance(step, Slope):
                 if fields[step.field].kind != "drift":
                     raise NoSeriesError(
-                        f"`{step.name}` is a pointwise function of tensors, not linear in a drift"
+                        f"`{step.name}` is a pointwise function of tensors, not linear in a drift",
+                        "W0312",
                     )
                 bases = tuple(self._base(step, value) for value in step.at)
                 if len(set(bases)) < len(bases):

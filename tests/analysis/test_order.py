@@ -150,7 +150,7 @@ def test_consistency_is_read_from_the_limit() -> None:
     assert expand(symplectic_euler()).consistent is True
     k = sympy.Symbol("k")
     result = expand(lm())
-    assert result.consistent == "(k + 1) u' = f"
+    assert result.consistent == "(1 + k) u' = f"
     assert result.limit == (("u", (("f", 1 / (k + 1)),)),)
     assert expand(runge_kutta([[0]], [2])).consistent == "u' = 2 f"
     assert expand(runge_kutta([[0], [1]], [1, -1])).consistent is False
@@ -340,3 +340,44 @@ def test_orders_asked_for_keep_that_many_nodes() -> None:
     assert result.modified_equation.truncation == 6
     assert result.order == 1
     assert expand(RK4, 2).order == 4
+
+
+def test_many_fields_stop_early_and_say_so() -> None:
+    """12 drifts of one state: 12, 144, 12^3 + .. trees; the order is found, the rest left out."""
+    names = [f"f{i}" for i in range(12)]
+    scheme = program(
+        [
+            *(evaluate(f"k{name}", name, "u[n]") for name in names),
+            combine("u[n+1]", (1, "u[n]"), *((H, f"k{name}") for name in names)),
+        ],
+        fields=[(name, ("u",)) for name in names],
+    )
+    result = expand(scheme, 6)
+    assert result.order == 1
+    assert result.nodes < 6
+    assert "too many trees" in result.notes[0].text
+
+
+def test_pointwise_functions_have_no_series() -> None:
+    from dataclasses import replace
+
+    from schemegen.step.program import Field
+
+    scheme = program([evaluate("k", "f", "u[n]"), combine("u[n+1]", (1, "u[n]"), (H, "k"))])
+    scheme = replace(scheme, fields=(Field("f", "pointwise", ("u",), function="tanh"),))
+    result = expand(scheme)
+    assert not result.is_series
+    assert result.notes[0].code == "W0312"
+
+
+def test_a_multistep_method_without_a_slope_is_not_consistent() -> None:
+    scheme = program(
+        [
+            evaluate("k", "f", "u[n]"),
+            combine("Y", (1, "u[n]"), (H, "k")),
+            evaluate("l", "f", "Y"),
+            combine("u[n+1]", (Q(1, 2), "u[n]"), (Q(1, 2), "u[n-1]"), (H, "k"), (-H, "l")),
+        ],
+        inputs=[("u[n-1]", "u[n]", 1)],
+    )
+    assert expand(scheme).consistent is False
