@@ -69,22 +69,19 @@ def scheme_text(build: Build) -> str:
     network are cut out. The built-in network is not repeated.
     """
     from schemegen.language import parse
-    from schemegen.language.nodes import Import, NetworkNode, SchemeNode
+    from schemegen.language.nodes import NetworkNode, SchemeNode
+    from schemegen.report.show import scheme_source
 
     source, spec = build.scheme.source, build.network
-    items = parse(source).file.items
-    schemes = [item for item in items if isinstance(item, SchemeNode)]
     own = spec.source == source
-    networks = [item for item in items if isinstance(item, NetworkNode)]
-    others = [item for item in networks if not own or item.name.id != spec.name]
-    alone = len(schemes) == 1 and not others
-    if alone and not any(isinstance(item, Import) for item in items):
-        text = source.text.rstrip("\n") + "\n"
-    else:
-        parts = [item.span.text for item in schemes if item.name.id == build.scheme.name]
-        parts += [item.span.text for item in networks if item not in others]
-        text = "\n\n".join(parts) + "\n"
-    if own or spec.source.name == BUILT_IN:
+    wanted = {build.scheme.name, *([spec.name] if own else [])}
+    others = [
+        item
+        for item in parse(source).file.items
+        if not isinstance(item, SchemeNode | NetworkNode) or item.name.id not in wanted
+    ]
+    text = scheme_source(build.scheme) if others else source.text.rstrip("\n") + "\n"
+    if (own and not others) or spec.source.name == BUILT_IN:
         return text
     return f"{text}\n{spec.span.text}\n"
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from schemegen.language import parse, print_expression, print_file
-from schemegen.language.nodes import File, Index, SchemeNode
+from schemegen.language import print_expression
+from schemegen.language.nodes import Index
 from schemegen.report.grid import draw
 from schemegen.report.latex import coefficients_latex
 from schemegen.report.notation import Script, signed_sum
@@ -18,10 +18,9 @@ __all__ = ["coefficients", "equations", "scheme_data", "scheme_python", "scheme_
 
 
 def scheme_source(scheme: Scheme) -> str:
-    """Return the scheme in the language, printed from its syntax tree."""
-    items = parse(scheme.source).file.items
-    nodes = [item for item in items if isinstance(item, SchemeNode) and item.name.id == scheme.name]
-    return print_file(File(scheme.source, tuple(nodes)))
+    """Return the scheme as its file has it, comments and all, after the one it starts with."""
+    before = "" if scheme.start.scheme is None else scheme_source(scheme.start.scheme) + "\n"
+    return f"{before}{scheme.span.text}\n"
 
 
 def coefficients(scheme: Scheme, program: Program, script: Script) -> str:
@@ -133,7 +132,7 @@ def scheme_python(scheme: Scheme) -> str:
     """Return Python that makes the same scheme; every text stands in a literal."""
     lines = ["import schemegen", "", f"{_identifier(scheme.name)} = schemegen.load("]
     lines += [f"    {line!r}" for line in scheme_source(scheme).splitlines(keepends=True)]
-    return "\n".join([*lines, ")"]) + "\n"
+    return "\n".join([*lines[:-1], f"{lines[-1]},", f"    {scheme.name!r},", ")"]) + "\n"
 
 
 def _identifier(name: str) -> str:
