@@ -70,7 +70,7 @@ def _expanded(
         order_at_least=failing - 1 if failing else reading.nodes,
         scaled=chosen,
         noise_replaced=bool(replaced),
-        notes=tuple(_remarks(program, order, nodes, failing)),
+        notes=tuple(_remarks(order, nodes, failing)),
     )
     result = _with_orders(result, program, reading, failing)
     equation = ModifiedEquation(
@@ -86,9 +86,7 @@ def _expanded(
     return result
 
 
-def _remarks(
-    program: Program, order: int | None, nodes: int, failing: int | None
-) -> Iterator[Note]:
+def _remarks(order: int | None, nodes: int, failing: int | None) -> Iterator[Note]:
     if failing is None:
         yield Note(
             "order", f"no order condition fails up to {nodes} nodes; the next were not tried"
@@ -96,13 +94,6 @@ def _remarks(
     if order is not None and nodes < order:
         yield Note(
             "modified_equation", f"kept to {nodes} nodes: there are too many trees of {nodes + 1}"
-        )
-    solvers = [s.solver.method for s in program.statements if isinstance(s, Solve)]
-    if "neumann" in solvers:
-        yield Note(
-            "modified_equation",
-            "of the exactly solved step; a truncated Neumann series agrees with it for linear drifts only",
-            "W0406",
         )
 
 
@@ -121,6 +112,12 @@ def _reading(
     program: Program, scaled: Sequence[str]
 ) -> tuple[Reading, dict[sympy.Symbol, Exact], tuple[str, ...]]:
     """Read the program; where it has no small-step limit, try one param as ``h`` times a constant."""
+    if any(isinstance(s, Solve) and s.solver.method == "neumann" for s in program.statements):
+        raise NoSeriesError(
+            "a truncated Neumann series evaluates its drift near 0, so it follows no equation near"
+            " u' = f unless f is linear",
+            "W0406",
+        )
     replaced = _evaluation_mode(program)
     try:
         return _start(program, replaced, scaled), replaced, tuple(scaled)

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import pytest
 import sympy
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from series_programs import (
     EULER,
     HEUN,
@@ -381,3 +383,81 @@ def test_a_multistep_method_without_a_slope_is_not_consistent() -> None:
         inputs=[("u[n-1]", "u[n]", 1)],
     )
     assert expand(scheme).consistent is False
+
+
+def test_a_truncated_neumann_series_follows_no_equation() -> None:
+    """u + h f(u) + h f(h f(u)) as PolyNet runs it; the exactly solved step would be backward Euler."""
+    from dataclasses import replace
+
+    scheme = backward_euler()
+    (group,) = scheme.statements
+    neumann = replace(group.solver, method="neumann", iterations=2)  # type: ignore[union-attr]
+    result = expand(replace(scheme, statements=(replace(group, solver=neumann),)))  # type: ignore[type-var]
+    assert not result.is_series
+    assert result.order is None
+    assert result.notes[0].code == "W0406"
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(2, 4), st.data())
+def test_weights_of_random_tableaus(stages: int, data: st.DataObject) -> None:
+    """Phi(t) = sum_i b_i Phi_i(t) by the recursion of HNW II.2, definition 2.9, on nested lists."""
+    entry = st.fractions(-1, 1, max_denominator=4).map(lambda q: Q(q.numerator, q.denominator))
+    a = [[data.draw(entry) if j < i else Q(0) for j in range(stages)] for i in range(stages)]
+    b = [data.draw(entry) for _ in range(stages)]
+    b[-1] += 1 - sum(b)
+
+    def slopes(tree: str) -> list[sympy.Expr]:
+        """Phi_i([t_1 .. t_m]) = prod_k sum_j a_ij Phi_j(t_k)."""
+        inner, depth, start, children = tree[2:-1], 0, 0, []
+        for position, character in enumerate(inner + ","):
+            depth += (character == "[") - (character == "]")
+            if character == "," and depth == 0 and inner:
+                children.append(inner[start:position])
+                start = position + 1
+        result = [sympy.Integer(1)] * stages
+        for child in children:
+            below = slopes(child)
+            for i in range(stages):
+                result[i] *= sum(a[i][j] * below[j] for j in range(stages))
+        return result
+
+    density = {"f": 1, "f[f]": 2, "f[f,f]": 3, "f[f[f]]": 6, "f[f,f,f]": 4, "f[f,f[f]]": 8}
+    for condition in expand(runge_kutta([row[:i] for i, row in enumerate(a)], b)).order_conditions:
+        weight = sum(w * s for w, s in zip(b, slopes(condition.tree), strict=True))
+        if condition.tree in density:
+            assert condition.residual == weight - Q(1, density[condition.tree])
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.fractions(-1, 1, max_denominator=4), min_size=5, max_size=5))
+def test_orders_of_random_two_step_methods(numbers: list[object]) -> None:
+    """C_q = sum_j alpha_j j^q/q! - sum_j beta_j j^(q-1)/(q-1)! = 0 up to q = p; HNW III.2, eq. 2.6."""
+    a0, b0, b1 = (Q(n.numerator, n.denominator) for n in numbers[:3])  # type: ignore[attr-defined]
+    alpha = {0: -a0, 1: a0 - 1, 2: Q(1)}  # rho(1) = 0
+    if sum(j * c for j, c in alpha.items()) == 0:
+        return
+    b0 = sum(j * c for j, c in alpha.items()) - b1  # rho'(1) = sigma(1)
+    scheme = program(
+        [
+            evaluate("f(u[n])", "f", "u[n]"),
+            combine(
+                "u[n+1]",
+                *[(c, v) for c, v in ((-alpha[1], "u[n]"), (-alpha[0], "u[n-1]")) if c],
+                *[(c * H, v) for c, v in ((b1, "f(u[n])"), (b0, "f(u[n-1])")) if c],
+            ),
+        ],
+        inputs=[("u[n-1]", "u[n]", 1), ("f(u[n-1])", "f(u[n])", 1)],
+    )
+    order = 1
+    while True:
+        q = order + 1
+        constant = sum(c * Q(j) ** q for j, c in alpha.items()) / sympy.factorial(q)
+        constant -= (b0 * Q(0) ** (q - 1) + b1) / sympy.factorial(q - 1)
+        if constant != 0:
+            break
+        order += 1
+    result = expand(scheme)
+    assert result.order == order
+    assert result.error_constant is not None
+    assert sympy.cancel(result.error_constant - constant / (b0 + b1)) == 0

@@ -382,3 +382,10 @@ def test_schemes_without_a_limit_say_so(name: str) -> None:
     expansion = expansion_of(name)
     assert not expansion.small_step_limit
     assert expansion.order is None
+
+
+@pytest.mark.parametrize("name", sorted(TRUNCATED_NEUMANN))
+def test_schemes_without_a_series_say_so(name: str) -> None:
+    expansion = expansion_of(name)
+    assert not expansion.is_series
+    assert expansion.order is None
