@@ -6,17 +6,20 @@ import difflib
 import os
 import sys
 from pathlib import Path
+from typing import BinaryIO
 
 from schemegen.diagnostics import Source, UsageError
 from schemegen.resources import resource_dir
 
 __all__ = ["display", "read", "read_file", "zoo_file", "zoo_names"]
 
+MOST_BYTES = 1 << 20
+
 
 def read(file: str, stdin_name: str = "<stdin>") -> Source:
     """Return the text of ``file``, of standard input for ``-``, or of the zoo for ``zoo/NAME``."""
     if file == "-":
-        return Source(stdin_name, decode(sys.stdin.buffer.read(), stdin_name))
+        return Source(stdin_name, decode(limited(sys.stdin.buffer, stdin_name), stdin_name))
     if file.startswith("zoo/") and not Path(file).exists():
         return read_file(zoo_file(file))
     return read_file(Path(file))
@@ -29,7 +32,8 @@ def read_file(path: Path) -> Source:
     """
     name = display(path)
     try:
-        data = path.read_bytes()
+        with path.open("rb") as stream:
+            data = limited(stream, name)
     except FileNotFoundError:
         raise UsageError(f"no file {name}", _similar(path)) from None
     except IsADirectoryError:
@@ -38,6 +42,16 @@ def read_file(path: Path) -> Source:
         reason = getattr(error, "strerror", None) or str(error)
         raise UsageError(f"{name} cannot be read: {reason.lower()}") from None
     return Source(name, decode(data, name))
+
+
+def limited(stream: BinaryIO, name: str) -> bytes:
+    """Read a stream that may have no end; the language's own limit (E0118) is far below this one."""
+    data = stream.read(MOST_BYTES + 1)
+    if len(data) > MOST_BYTES:
+        raise UsageError(
+            f"{name} is larger than {MOST_BYTES >> 20} MiB, it cannot be a scheme file"
+        )
+    return data
 
 
 def decode(data: bytes, name: str) -> str:

@@ -45,6 +45,14 @@ def test_folders_bytes_and_nul_are_named(folder: Path) -> None:
         read("a\0b")
 
 
+def test_a_file_without_end_is_not_read_to_its_end(folder: Path) -> None:
+    (folder / "long.scheme").write_bytes(b"#" * ((1 << 20) + 1))
+    with pytest.raises(UsageError, match=r"long\.scheme is larger than 1 MiB"):
+        read("long.scheme")
+    (folder / "long.scheme").write_bytes(b"#" * (1 << 20))
+    assert len(read("long.scheme").text) == 1 << 20
+
+
 def test_zoo_names() -> None:
     assert "rk4" in zoo_names()
     assert "digits" in zoo_names("networks")

@@ -117,9 +117,9 @@ def command(
             if folder in folders:
                 raise UsageError(f"{folders[folder]} and {source.name} both declare {folder.name}")
             folders[folder] = source.name
+            write_folder(folder, content)
             if dump or not no_report:
                 console.out(_printed(build, dump, console))
-            write_folder(folder, content)
             console.say(f"wrote {display(folder)}/  {'  '.join(content)}")
     return 1 if failed else 0
 

@@ -82,10 +82,9 @@ def command(
     What is left out is the data set's usual setting.
     """
     wanted = network or NETWORKS.get(given["data"])
-    unit = only(file, wanted, values, blocks)
-    console.show(unit.diagnostics)
     from schemegen.training import Subject, recipe, train
 
+    unit = only(file, wanted, values, blocks)
     config = recipe(
         **given,
         output=output or Path("runs") / unit.scheme.name,
@@ -94,6 +93,7 @@ def command(
         compile=compiled or None,
         progress=not console.quiet,
     )
+    console.show(unit.diagnostics)
     assert unit.network is not None
     model = emit(unit, seed=config.seed)
     result = train(Subject(model, unit.scheme, unit.network), config)
