@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -27,6 +28,7 @@ from schemegen.backends.names import attribute, variable
 from schemegen.backends.plan import Register, StepPlan, plan, states_of
 from schemegen.backends.steps import Network, Step
 from schemegen.diagnostics import Diagnostic, SchemeError, Span
+from schemegen.network.solvers import Solver
 from schemegen.scheme.network import NetworkSpec
 from schemegen.step.program import Program
 
@@ -326,7 +328,8 @@ def propagate(module: SchemeNetwork, spec: NetworkSpec) -> None:
     training = module.training
     module.eval()
     try:
-        propagation.propagate(torch.zeros(2, *spec.input_shape, dtype=dtype))
+        with blind(module):
+            propagation.propagate(torch.zeros(2, *spec.input_shape, dtype=dtype))
     except Exception as error:
         node = propagation.last
         if node is None or "custom" not in node.meta or not is_misfit(error):
@@ -341,6 +344,20 @@ def propagate(module: SchemeNetwork, spec: NetworkSpec) -> None:
         node.meta.pop("span", None)
         if isinstance(value, torch.Tensor):
             node.meta["shape"] = tuple(value.shape[1:])
+
+
+@contextmanager
+def blind(module: nn.Module) -> Iterator[None]:
+    """Let solvers take one iteration without looking at values, which fake tensors do not have."""
+    found = [item for item in module.modules() if isinstance(item, Solver)]
+    kept = [(item.iterations, item.tolerance, item.gradient) for item in found]
+    for item in found:
+        item.iterations, item.tolerance, item.gradient = 1, None, "unrolled"
+    try:
+        yield
+    finally:
+        for item, (iterations, tolerance, gradient) in zip(found, kept, strict=True):
+            item.iterations, item.tolerance, item.gradient = iterations, tolerance, gradient
 
 
 class FakeProp(Locator, FakeTensorProp):

@@ -42,7 +42,7 @@ class StepPlan:
     ``kind``: ``step``, ``start`` (history is missing), ``copy`` (missing history is the current value), or
     ``transition`` (a change of shape, with strided drifts). ``project`` where the states are projected and
     then stepped as usual. ``takes`` are the registers that the step reads, ``gives`` those it returns.
-    ``fill`` registers take the value of the same ``of`` one step ago.
+    ``shift`` registers move on from one step earlier, ``fill`` registers repeat the newest value.
     """
 
     stage: int
@@ -58,6 +58,11 @@ class StepPlan:
     gives: tuple[Register, ...]
     fill: tuple[Register, ...]
     shift: tuple[Register, ...]
+
+    @property
+    def leaves(self) -> tuple[Register, ...]:
+        """The registers that hold history after the step."""
+        return (*self.gives, *self.shift, *self.fill)
 
     @property
     def reshapes(self) -> bool:
@@ -90,7 +95,7 @@ def plan(program: Program, spec: NetworkSpec, size: tuple[int, ...]) -> tuple[St
             after = Shape(stage.width, tuple(-(-extent // stride) for extent in shape.size))
             item = step_plan(program, number, index, len(steps), shape, after, stride, depth)
             steps.append(item)
-            shape, depth = after, max((r.lag for r in (*item.gives, *item.fill)), default=0)
+            shape, depth = after, max((r.lag for r in item.leaves), default=0)
     return tuple(steps)
 
 

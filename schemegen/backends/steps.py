@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import assert_never
 
 import sympy
@@ -15,7 +16,7 @@ from schemegen.backends.initial import raw_parameter
 from schemegen.backends.names import attribute, variable
 from schemegen.backends.plan import Register, StepPlan, live, remembered, states_of, widths
 from schemegen.diagnostics import Diagnostic, SchemeError
-from schemegen.exact import is_zero
+from schemegen.exact import is_zero as vanishes
 from schemegen.network.noise import NOISES
 from schemegen.scheme.model import Constant, Noise, Param
 from schemegen.scheme.network import NetworkSpec
@@ -55,6 +56,11 @@ POINTWISE = {
     "phi2": "phi2",
     "phi3": "phi3",
 }
+
+
+is_zero = lru_cache(maxsize=4096)(
+    vanishes
+)  # the steps of a network ask of the same few coefficients
 
 
 @dataclass
