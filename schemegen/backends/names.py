@@ -12,7 +12,7 @@ from torch import nn
 __all__ = ["RESERVED", "attribute", "unique", "variable"]
 
 RESERVED = (
-    frozenset(dir(builtins)) | frozenset(keyword.kwlist) | {"self", "torch", "nn", "F", "math", "x"}
+    frozenset(dir(builtins)) | frozenset(keyword.kwlist) | {"self", "torch", "nn", "F", "math"}
 )
 
 
@@ -22,17 +22,21 @@ def variable(value: str) -> str:
     text = re.sub(r"\[n-(\d+)\]", r"_\1", text)
     text = text.replace("[n]", "")
     text = re.sub(r"\W+", "_", text).strip("_")
-    return f"v_{text}" if not text or text[0].isdigit() else text
+    clash = not text or text[0].isdigit() or text in RESERVED or text.startswith(("name_", "__"))
+    return f"name_{text}" if clash else text
 
 
 def attribute(name: str) -> str:
-    """Return the attribute that a declared name gets in a module, an underscore added if it is taken."""
-    text = f"p{name}" if name.startswith("_") else name
-    taken = keyword.iskeyword(text) or hasattr(nn.Module, text) or text in MODULE_ATTRIBUTES
-    return f"{text}_" if taken else text
+    """Return the attribute that a declared name gets in a module: prefixed if another use claims it.
+
+    Names that begin with the prefix get it too, so that no two names meet.
+    """
+    claimed = keyword.iskeyword(name) or hasattr(nn.Module, name) or name in MODULE_ATTRIBUTES
+    return f"p_{name}" if claimed or name.startswith(OURS) else name
 
 
-MODULE_ATTRIBUTES = frozenset(vars(nn.Module())) | {"forward", "projection"}
+OURS = ("p_", "_", "projection", "solver", "sweep", "shared_", "stage", "stem", "head")
+MODULE_ATTRIBUTES = frozenset(vars(nn.Module())) | {"forward", "training"}
 
 
 def unique(name: str, taken: Iterable[str]) -> str:

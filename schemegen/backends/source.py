@@ -277,7 +277,7 @@ def step_text(network: Network, plan: StepPlan, shared: SharedText) -> StepText:
     text = StepText(plan)
     builder = TextBuilder(text, shared)
     states = {state.name: variable(state.name) for state in network.program.states}
-    history = {register: register_name(register) for register in plan.takes}
+    history = {register: register_name(register, network.program) for register in plan.takes}
     text.inputs = [*states.values(), *history.values()]
     builder.taken |= {*text.inputs, *states.values()}
     fresh, given = Step(network, plan, builder).write(states, history)
@@ -285,8 +285,10 @@ def step_text(network: Network, plan: StepPlan, shared: SharedText) -> StepText:
     return text
 
 
-def register_name(register: Register) -> str:
-    return f"{variable(register.of)}_{register.lag}"
+def register_name(register: Register, program: Program) -> str:
+    """Return the variable of a remembered value, ``u_1`` for ``u[n-1]``."""
+    taken = [variable(state.name) for state in program.states]
+    return unique(f"{variable(register.of)}_{register.lag}", taken)
 
 
 def classes(texts: Sequence[StepText]) -> dict[str, Form]:
@@ -457,13 +459,13 @@ def forward_lines(network: Network, texts: Sequence[StepText]) -> list[str]:
     lines += [f"{names[name]} = torch.zeros_like({principal[0]})" for name in sorted(zero)]
     index = 0
     while index < len(texts):
-        line = step_line(texts[index])
+        line = step_line(texts[index], program)
         count = 1
-        while index + count < len(texts) and same_line(texts[index], texts[index + count]):
+        while index + count < len(texts) and same_line(texts[index], texts[index + count], program):
             count += 1
         plan = texts[index].plan
         if count == 1:
-            lines += step_line(texts[index], f"self.stage{plan.stage}[{plan.index}]")
+            lines += step_line(texts[index], program, f"self.stage{plan.stage}[{plan.index}]")
         else:
             end = plan.index + count
             upto = "" if end == spec.stages[plan.stage - 1].steps else str(end)
@@ -475,23 +477,25 @@ def forward_lines(network: Network, texts: Sequence[StepText]) -> list[str]:
     return [*lines, f"return self.head({result})"]
 
 
-def same_line(one: StepText, other: StepText) -> bool:
-    return one.plan.stage == other.plan.stage and step_line(one) == step_line(other)
+def same_line(one: StepText, other: StepText, program: Program) -> bool:
+    same_stage = one.plan.stage == other.plan.stage
+    return same_stage and step_line(one, program) == step_line(other, program)
 
 
-def step_line(text: StepText, step: str = "step") -> list[str]:
+def step_line(text: StepText, program: Program, step: str = "step") -> list[str]:
     """Return the lines that run a step and move the history on."""
     plan = text.plan
     arguments = [*text.inputs, *(f"self.{name}" for name in text.shared)]
     call = f"{step}({', '.join(arguments)})"
     states = text.inputs[: len(text.inputs) - len(plan.takes)]
-    targets = [*states, *(register_name(register) for register in plan.gives)]
+    targets = [*states, *(register_name(register, program) for register in plan.gives)]
     if plan.shift:
-        targets += [register_name(register) for register in plan.shift]
-        moved = [register_name(Register(r.of, r.lag - 1)) for r in plan.shift]
+        targets += [register_name(register, program) for register in plan.shift]
+        moved = [register_name(Register(r.of, r.lag - 1), program) for r in plan.shift]
         star = "*" if len(targets) - len(moved) > 1 else ""
         call = f"{star}{call}, {', '.join(moved)}"
     lines = [f"{', '.join(targets)} = {call}"]
     for register in plan.fill:
-        lines.append(f"{register_name(register)} = {register_name(Register(register.of, 1))}")
+        newest = register_name(Register(register.of, 1), program)
+        lines.append(f"{register_name(register, program)} = {newest}")
     return lines

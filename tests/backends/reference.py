@@ -79,7 +79,14 @@ def program(text: str, **fields: object) -> Program:
 
 
 def randomise(module: nn.Module, seed: int = 1) -> None:
-    """Give every normalisation other statistics and affine maps, equal for all evaluations of a block."""
+    """Give every normalisation other statistics and affine maps, equal for all evaluations of a block.
+
+    Convolutions are made small enough for implicit stages to have one solution.
+    """
+    with torch.no_grad():
+        for name, item in module.named_parameters():
+            if item.dim() == 4 and name.startswith("stage"):
+                item.mul_(0.3)
     generator = torch.Generator().manual_seed(seed)
     for item in module.modules():
         if (
@@ -151,6 +158,7 @@ class Walk:
     def arithmetic(self, stage: int, index: int, position: int) -> Arithmetic:
         functions = {**functions_of(torch), "relu": torch.relu}
         functions["sqrt"] = lambda z: z**0.5
+        functions["phi1"] = lambda z: torch.expm1(z) / z
         number = lambda expression: float(expression.evalf(30))  # noqa: E731
         symbols: dict[str, object] = {}
         arithmetic = Arithmetic(number, symbols, functions)
@@ -209,9 +217,14 @@ class Walk:
                 if not change:
                     fields = self.fields(number, index, chosen)
                 result = self.step(chosen, values, fields, number, index, position, past)
-                past = [result, *past][: prog.history]
-                if change:
+                if change and prog.transition.history == "each":
+                    past = [result, *self.carried(past, number, index)][: prog.history]
+                elif change and prog.transition.history == "project":
                     past = [result] * prog.history
+                elif change:
+                    past = [result][: prog.history]
+                else:
+                    past = [result, *past][: prog.history]
                 states = {name: result[f"{name}[n+1]"] for name in states}
                 position += 1
         return states
@@ -231,6 +244,16 @@ class Walk:
                 values[f"{name}[n]"] = self.part(number, index, place)(value)  # type: ignore[operator, misc]
         first = next(iter(values.values()))
         return {f"{name}[n]": values.get(f"{name}[n]", torch.zeros_like(first)) for name in states}
+
+    def carried(self, past, number, index):  # type: ignore[no-untyped-def]
+        """Each remembered state through a projection of its own (``history each``)."""
+        return [
+            {
+                of: self.part(number, index, f"projection_{of.partition('[')[0]}_{lag}")(held[of])
+                for of in {item.of for item in self.program.inputs}
+            }
+            for lag, held in enumerate(past, start=1)
+        ]
 
     def strided(self, states, number, index, prog):  # type: ignore[no-untyped-def]
         """Drifts that take the stride themselves, from the states before the change of shape."""
