@@ -194,7 +194,7 @@ def _advance(reading: Reading, order: int | None) -> int | None:
 def _next_level(reading: Reading) -> int:
     """Return about how many trees the next number of nodes has: levels grow almost geometrically."""
     last, before = (len(reading.trees.level(reading.nodes - i)) for i in (0, 1))
-    return last * (last + before) // before
+    return last * (last + before) // before if before else 0
 
 
 def _with_orders(
@@ -240,8 +240,10 @@ def _error_constant(program: Program, reading: Reading, failing: int | None) -> 
     (times the powers of the limit's coefficient that rescaling takes off).
     Source: Hairer, Norsett, Wanner (1993), III.2; Hairer, Lubich, Wanner (2006), XV.3.
     """
+    if failing is None or program.history == 0 or len(reading.trees.colours) != 1:
+        return None
     first = reading.field.coefficients[0][0]
-    if failing is None or not first or program.history == 0 or len(reading.trees.colours) != 1:
+    if not first:
         return None
     scale = reading.ring.inverse(first)
     constants = []
