@@ -14,6 +14,7 @@ class Newlines(PostLex):
     """Drop newlines inside ``( )`` and ``[ ]`` and after ``{``; imply one before ``}`` and at the end."""
 
     always_accept = ("_NL", "RBRACE")
+    at_end = True  # off for a statement by itself, whose rule has no newline
 
     def process(self, stream: Iterator[Token]) -> Iterator[Token]:
         depth = 0
@@ -35,5 +36,5 @@ class Newlines(PostLex):
             statement_open = token.type != "LBRACE"
             last = token
             yield token
-        if statement_open and last is not None:
+        if self.at_end and statement_open and last is not None:
             yield Token.new_borrow_pos("_NL", "\n", last)

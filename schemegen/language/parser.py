@@ -21,8 +21,8 @@ from lark import Lark
 from lark.grammar import Rule
 from lark.lexer import TerminalDef
 
-from schemegen.diagnostics import Source
 from schemegen.language.newlines import Newlines
+from schemegen.language.patches import Patched
 from schemegen.language.tree import Builder
 from schemegen.resources import resource_dir
 
@@ -104,7 +104,7 @@ def _store(path: Path, tables: dict[str, Any]) -> None:
 
 
 @lru_cache(maxsize=1)
-def _parser() -> tuple[Lark, Builder]:
+def _parser() -> tuple[Lark, Builder, Newlines]:
     text = grammar_text()
     builder, newlines = Builder(), Newlines()
     digest = hashlib.sha256(f"{lark.__version__}\n{text}".encode()).hexdigest()[:16]
@@ -120,17 +120,18 @@ def _parser() -> tuple[Lark, Builder]:
     except Exception:  # whatever is wrong with a cache, the grammar is the truth
         parser = _build(text, builder, newlines)
         _store(path, _tables(text))
-    return parser, builder
+    return parser, builder, newlines
 
 
-def parse_rule(source: Source, text: str, offset: int, rule: str) -> tuple[Any, Builder]:
-    """Parse ``text``, which stands at ``offset`` of ``source``, by the grammar's ``rule``.
+def parse_rule(patched: Patched, text: str, offset: int, rule: str) -> tuple[Any, Builder]:
+    """Parse ``text``, which stands at ``offset`` of a patched source, by the grammar's ``rule``.
 
     Raises lark's ``UnexpectedInput`` for a syntax error and ``SchemeError`` for a nesting beyond the limit.
     Returns the node and the builder that holds the other limits that were passed.
     """
-    parser, builder = _parser()
-    builder.begin(source, offset)
+    parser, builder, newlines = _parser()
+    newlines.at_end = rule == "start"
+    builder.begin(patched, offset)
     try:
         return parser.parse(text, start=rule), builder
     except lark.exceptions.VisitError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable
 
 from schemegen.diagnostics import Edit, Source, Span
@@ -51,3 +52,9 @@ class Patched:
         if self._starts is None:
             return min(offset, len(self.source.text))
         return self._starts[offset] if offset < len(self._starts) else len(self.source.text)
+
+    def find(self, offset: int) -> int:
+        """Return where the place ``offset`` of the source is in the text, behind what was put in there."""
+        if self._starts is None:
+            return offset
+        return bisect_left(self._ends, offset + 1) if offset else 0

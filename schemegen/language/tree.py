@@ -10,6 +10,7 @@ from lark import Token, Transformer
 
 from schemegen.diagnostics import Diagnostic, SchemeError, Source, Span
 from schemegen.language import limits, nodes
+from schemegen.language.patches import Patched
 
 __all__ = ["Builder"]
 
@@ -34,19 +35,20 @@ class Builder(Transformer[Token, Any]):
     def __init__(self) -> None:
         super().__init__(visit_tokens=False)
         self.source = Source("", "")
+        self.patched = Patched(self.source)
         self.offset = 0
         self.depths: dict[int, tuple[int, object]] = {}
         self.breaches: list[Diagnostic] = []
 
-    def begin(self, source: Source, offset: int) -> None:
-        self.source, self.offset = source, offset
+    def begin(self, patched: Patched, offset: int) -> None:
+        self.source, self.patched, self.offset = patched.source, patched, offset
         self.depths, self.breaches = {}, []
 
     # --- spans ---
 
     def at(self, token: Token) -> Span:
         start = (token.start_pos or 0) + self.offset
-        return Span(self.source, start, start + len(token))
+        return self.patched.span(start, start + len(token))
 
     def between(self, children: Sequence[Any]) -> Span:
         first, last = self.span(children[0]), self.span(children[-1])
