@@ -54,8 +54,9 @@ def command(
     """
     from schemegen.pipeline import diagnose
 
-    if fix and "-" in files:
-        raise UsageError("--fix cannot change standard input", "write the text to a file first")
+    shipped = [file for file in files if file.startswith("zoo/") and not Path(file).exists()]
+    if fix and ("-" in files or shipped):
+        raise UsageError("--fix changes files, it takes neither - nor the zoo", "copy it first")
     found: list[Diagnostic] = []
     for file in files:
         source = read(file, stdin_name)

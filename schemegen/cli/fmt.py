@@ -9,7 +9,7 @@ import click
 from schemegen.cli.console import Console
 from schemegen.cli.options import common, inputs
 from schemegen.diagnostics import Diagnostic, SchemeError, Source
-from schemegen.sources import read
+from schemegen.sources import read, read_file
 
 __all__ = ["command"]
 
@@ -28,7 +28,7 @@ def command(
 
     would_change, mistakes = [], list[Diagnostic]()
     for file in files:
-        source = read(file, stdin_name)
+        source = read(file, stdin_name) if file == "-" else read_file(Path(file))
         try:
             text = format_source(source)
         except SchemeError as error:

@@ -24,19 +24,19 @@ TABLEAU = """\
 # A numerical scheme. Everything after # is a comment; blanks and indentation never matter.
 # `schemegen check {name}.scheme` reports mistakes, `schemegen compile {name}.scheme` builds the network.
 scheme {name} "Explicit midpoint" {{
-  state u                        # the tensor that is carried from step to step
-  drift f(u): block preact       # a trainable branch: u' = f(u)
+  state u  # the tensor that is carried from step to step
+  drift f(u): block preact  # a trainable branch: u' = f(u)
 
   # The Butcher tableau: abscissae c | stage matrix A, then a line of dashes, then the weights b.
   # Numbers are exact: 1/2, 0.1 (= 1/10), sqrt(2); a difference stands in parentheses: (1 - 1/2).
   tableau explicit {{
-      0 |
+     0  |
     1/2 | 1/2
-    ----+-------
-        |   0  1
+    ----+--------
+        |  0   1
   }}
 
-  expect order = 2               # decided exactly at compile time
+  expect order = 2  # decided exactly at compile time
 }}
 """
 
@@ -44,8 +44,8 @@ STEP = """\
 # A numerical scheme. Everything after # is a comment; blanks and indentation never matter.
 # `schemegen check {name}.scheme` reports mistakes, `schemegen compile {name}.scheme` builds the network.
 scheme {name} "Two-step scheme with a learnable coefficient" {{
-  state u                        # the tensor that is carried from step to step
-  drift f(u): block preact       # a trainable branch: u' = f(u)
+  state u  # the tensor that is carried from step to step
+  drift f(u): block preact  # a trainable branch: u' = f(u)
 
   # A coefficient that is trained, one for each step of the network, kept in [0, 1).
   param k: learnable, per step, init 1/10, range [0, 1), via sigmoid
@@ -55,8 +55,8 @@ scheme {name} "Two-step scheme with a learnable coefficient" {{
     u[n+1] = (1 - k)*u[n] + k*u[n-1] + h*f(u[n])
   }}
 
-  start: euler                   # how the first step, which has no u[n-1], is taken
-  transition: history project    # what happens to u[n-1] where the network changes its width
+  start: euler  # how the first step, which has no u[n-1], is taken
+  transition: history project  # what happens to u[n-1] where the network changes its width
 }}
 """
 
@@ -64,19 +64,19 @@ MULTISTEP = """\
 # A numerical scheme. Everything after # is a comment; blanks and indentation never matter.
 # `schemegen check {name}.scheme` reports mistakes, `schemegen compile {name}.scheme` builds the network.
 scheme {name} "Adams-Bashforth 2" {{
-  state u                        # the tensor that is carried from step to step
-  drift f(u): block preact       # a trainable branch: u' = f(u)
+  state u  # the tensor that is carried from step to step
+  drift f(u): block preact  # a trainable branch: u' = f(u)
 
   # sum_j alpha_j u_j = h sum_j beta_j f(u_j), a column for each step; f at n+1 would be implicit.
   multistep {{
-      | n+1   n     n-1
-    --+-----------------
-    u |  1   -1      0
-    f |  0   3/2   -1/2
+      | n+1   n   n-1
+    --+----------------
+    u |  1   -1    0
+    f |  0   3/2  -1/2
   }}
 
-  start: euler                   # how the first step, which has no history, is taken
-  transition: history project    # what happens to the history where the network changes its width
+  start: euler  # how the first step, which has no history, is taken
+  transition: history project  # what happens to the history where the network changes its width
   expect order = 2; expect zero_stable
 }}
 """
