@@ -146,9 +146,11 @@ def _end(value: sympy.Expr | float) -> sympy.Expr:
 
 
 def _consistency(scheme: Scheme, program: Program, expansion: Expansion) -> Iterator[Diagnostic]:
-    if not isinstance(expansion.consistent, str):
+    states = {state.name for state in scheme.states}  # a linear term, as damping adds, is meant
+    factors = [c for _, terms in expansion.limit for field, c in terms if field not in states]
+    if not isinstance(expansion.consistent, str) or all(c in (1, -1) for c in factors):
         return
-    symbols = {s.name for _, terms in expansion.limit for _, c in terms for s in c.free_symbols}
+    symbols = {s.name for c in factors for s in c.free_symbols}
     learned = [p for p in scheme.params if p.learnable and p.name in symbols]
     if learned and isinstance(scheme.update, Tableaus) and not program.inputs:
         names = " and ".join(f"`{p.name}`" for p in learned)
@@ -160,7 +162,8 @@ def _consistency(scheme: Scheme, program: Program, expansion: Expansion) -> Iter
         )
         return
     plain = ", ".join(
-        f"{state}' = {' + '.join(f for f, _ in terms)}" for state, terms in expansion.limit
+        f"{state}' = {' + '.join(f for f, _ in terms if f not in states)}"
+        for state, terms in expansion.limit
     )
     yield Diagnostic(
         "W0404",

@@ -7,6 +7,9 @@ import sympy
 from series_programs import H, Q, combine, evaluate, program, runge_kutta
 
 from schemegen.analysis.expansion import expand
+from schemegen.diagnostics import Source
+from schemegen.pipeline import diagnose
+from schemegen.resources import resource_dir
 from schemegen.step.program import Program
 
 K = sympy.Symbol("k")
@@ -139,3 +142,15 @@ def test_a_field_of_two_states() -> None:
         "f[f]": -Q(1, 2),
         "f[g]": -Q(1, 2),
     }
+
+
+@pytest.mark.parametrize(
+    ("name", "rescaled"),
+    [("in_resnet", False), ("exp_euler", False), ("hamiltonian", False), ("fractal3", True)],
+)
+def test_linear_terms_and_signs_are_meant_and_factors_are_named(name: str, rescaled: bool) -> None:
+    path = f"schemes/{name}.scheme"
+    text = (resource_dir("zoo") / path).read_text(encoding="utf-8")
+    codes = {diagnostic.code for diagnostic in diagnose(Source(path, text))}
+    assert "W0403" not in codes
+    assert ("W0404" in codes) == rescaled
