@@ -11,7 +11,16 @@ from typing import Any
 
 import sympy
 
-from schemegen.analysis.model import Analysis, ModifiedEquation, Note, ParamFact, Stability
+from schemegen.analysis.model import (
+    Analysis,
+    Geometry,
+    ModifiedEquation,
+    Note,
+    OrderCondition,
+    ParamFact,
+    Stability,
+    TreeTerm,
+)
 from schemegen.scheme.expressions import format_exact
 from schemegen.scheme.model import Interval, Scheme
 
@@ -68,30 +77,14 @@ def analysis_data(analysis: Analysis, scheme: Scheme | None = None) -> dict[str,
         "strong_order": a.strong_order,
         "weak_order": a.weak_order,
         "order_special": [{"when": item.when, "order": item.order} for item in a.order_special],
-        "order_conditions": [
-            {"state": item.state, "tree": item.tree, "residual": format_exact(item.residual)}
-            for item in a.order_conditions
-        ],
-        "principal_error": [
-            {"tree": item.tree, "coefficient": format_exact(item.coefficient)}
-            for item in a.principal_error
-        ],
+        "order_conditions": _conditions(a.order_conditions),
+        "principal_error": _trees(a.principal_error),
         "principal_error_norm": norm and {"exact": format_exact(norm[0]), "value": norm[1]},
         "error_constant": _exact(a.error_constant),
         "modified_equation": a.modified_equation and _modified(a.modified_equation),
         "modified_sde": None,
         "stability": _stability(a.stability),
-        "geometry": {
-            "symplectic": a.geometry.symplectic,
-            "symmetric": a.geometry.symmetric,
-            "algebraically_stable": a.geometry.algebraically_stable,
-            "conserves_quadratic": a.geometry.conserves_quadratic,
-            "energy_preserving_to": a.geometry.energy_preserving_to,
-            "symplectic_to": a.geometry.symplectic_to,
-            "reversible": a.geometry.reversible,
-            "parasitic_roots": a.geometry.parasitic_roots and list(a.geometry.parasitic_roots),
-            "fsal": a.geometry.fsal,
-        },
+        "geometry": _geometry(a.geometry),
         "dispersion": None,
         "dissipation": None,
         "limits": None,
@@ -108,6 +101,31 @@ def analysis_data(analysis: Analysis, scheme: Scheme | None = None) -> dict[str,
     }
     data["notes"] = list(_notes(data, a.notes, noise=noise, damping=damping))
     return data
+
+
+def _conditions(items: Sequence[OrderCondition]) -> list[dict[str, Any]]:
+    return [
+        {"state": item.state, "tree": item.tree, "residual": format_exact(item.residual)}
+        for item in items
+    ]
+
+
+def _trees(items: Sequence[TreeTerm]) -> list[dict[str, Any]]:
+    return [{"tree": item.tree, "coefficient": format_exact(item.coefficient)} for item in items]
+
+
+def _geometry(g: Geometry) -> dict[str, Any]:
+    return {
+        "symplectic": g.symplectic,
+        "symmetric": g.symmetric,
+        "algebraically_stable": g.algebraically_stable,
+        "conserves_quadratic": g.conserves_quadratic,
+        "energy_preserving_to": g.energy_preserving_to,
+        "symplectic_to": g.symplectic_to,
+        "reversible": g.reversible,
+        "parasitic_roots": g.parasitic_roots and list(g.parasitic_roots),
+        "fsal": g.fsal,
+    }
 
 
 def _param(fact: ParamFact) -> dict[str, Any]:

@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from typing import Any
 
 from schemegen.language import print_expression
-from schemegen.language.nodes import Index
+from schemegen.language.nodes import Assignment, Index
 from schemegen.report.grid import draw
 from schemegen.report.latex import coefficients_latex
 from schemegen.report.notation import Script, signed_sum
 from schemegen.scheme.expressions import format_exact
-from schemegen.scheme.model import Equations, Multistep, Scheme, Tableau, Tableaus
+from schemegen.scheme.model import Equations, MapDefinition, Multistep, Scheme, Tableau, Tableaus
 from schemegen.step.program import Combine, Evaluate, Program, Solve, Term
 
 __all__ = ["coefficients", "equations", "scheme_data", "scheme_python", "scheme_source"]
@@ -92,26 +92,22 @@ def scheme_data(scheme: Scheme) -> dict[str, Any]:
                 "beta": {name: _texts(values) for name, values in beta},
             }
         case Equations(assignments=assignments, maps=maps):
-            data["maps"] = [
-                {
-                    "name": item.name,
-                    "arguments": list(item.arguments),
-                    "value": print_expression(item.body),
-                }
-                for item in maps
-            ]
-            data["equations"] = [
-                {
-                    "target": print_expression(item.target)
-                    if isinstance(item.target, Index)
-                    else item.target.id,
-                    "value": print_expression(item.value),
-                }
-                for item in assignments
-            ]
+            data["maps"] = [_map(item) for item in maps]
+            data["equations"] = [_assignment(item) for item in assignments]
         case None:
             pass
     return data
+
+
+def _map(item: MapDefinition) -> dict[str, Any]:
+    body = print_expression(item.body)
+    return {"name": item.name, "arguments": list(item.arguments), "value": body}
+
+
+def _assignment(item: Assignment) -> dict[str, str]:
+    target = item.target
+    name = print_expression(target) if isinstance(target, Index) else target.id
+    return {"target": name, "value": print_expression(item.value)}
 
 
 def _tableau(item: Tableau) -> dict[str, Any]:
