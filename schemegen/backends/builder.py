@@ -64,13 +64,14 @@ class Construction:
     arguments: tuple[int | float | bool | str | None, ...] = ()
     children: tuple[Construction, ...] = ()
     hints: tuple[str, ...] = ()
+    options: tuple[tuple[str, int], ...] = ()
 
     def instance(self) -> nn.Module:
         """Build the module."""
         inner = [child.instance() for child in self.children]
         if self.function.startswith("python:"):
             return python_class(self.function[7:])(*self.arguments)
-        return CONSTRUCTORS[self.function](*inner, *self.arguments)
+        return CONSTRUCTORS[self.function](*inner, *self.arguments, **dict(self.options))
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +143,16 @@ def python_class(text: str) -> Callable[..., nn.Module]:
 
 ARITHMETIC = ("add", "sub", "addcmul", "cat", "split", "zeros_like", "minimum", "maximum", "clamp")
 ELEMENTWISE = ("relu", "sigmoid", "tanh", "exp", "log", "sqrt", "sin", "cos", "abs")
-KERNELS = ("BatchNorm1d", "BatchNorm2d", "GroupNorm", "Linear", "Dropout", "MaxPool2d", "AvgPool2d")
+KERNELS = (
+    "BatchNorm1d",
+    "BatchNorm2d",
+    "LayerNorm",
+    "GroupNorm",
+    "Linear",
+    "Dropout",
+    "MaxPool2d",
+    "AvgPool2d",
+)
 ACTIVATIONS = ("ReLU", "Tanh", "Sigmoid", "Softplus", "GELU", "SiLU", "ELU", "Flatten", "Identity")
 
 FUNCTIONS: dict[str, Callable[..., Any]] = {

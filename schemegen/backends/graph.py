@@ -64,7 +64,11 @@ class GraphBuilder:
     def declare_module(self, where: Place, construction: Construction) -> None:
         path = self.path(where)
         if self.handed is None and not holds(self.root, path):
-            attach(self.root, path, construction.instance())
+            try:
+                attach(self.root, path, construction.instance())
+            except (ValueError, TypeError) as error:
+                message = f"{path} cannot be built: {first_line(error)}"
+                raise SchemeError([Diagnostic("E0605", message, self.mark.span)]) from error
 
     def declare_parameter(self, where: Place, parameter: RawParameter) -> None:
         path = self.path(where)

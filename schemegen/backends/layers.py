@@ -35,6 +35,17 @@ def _bn(arguments: tuple[float, ...], shape: LayerShape) -> Constructor:
     return ("nn.BatchNorm2d" if shape.image else "nn.BatchNorm1d"), (shape.in_width,)
 
 
+def _conv1x1(arguments: tuple[float, ...], shape: LayerShape) -> Constructor:
+    return "conv", (shape.in_width, shape.out_width, 1, shape.stride)
+
+
+def _layernorm(arguments: tuple[float, ...], shape: LayerShape) -> Constructor:
+    """Normalise over all channels of a sample: on images that is one group of them."""
+    if shape.image:
+        return "nn.GroupNorm", (1, shape.in_width)
+    return "nn.LayerNorm", (shape.in_width,)
+
+
 def _linear(arguments: tuple[float, ...], shape: LayerShape) -> Constructor:
     return "nn.Linear", (shape.in_width, shape.out_width)
 
@@ -66,9 +77,11 @@ def _plain(name: str) -> Callable[[tuple[float, ...], LayerShape], Constructor]:
 
 LAYERS: dict[str, Callable[[tuple[float, ...], LayerShape], Constructor]] = {
     "conv": _conv,
+    "conv1x1": _conv1x1,
     "linear": _linear,
     "bn": _bn,
     "groupnorm": _groupnorm,
+    "layernorm": _layernorm,
     "drop": _drop,
     "dropout": _drop,
     "maxpool": _maxpool,

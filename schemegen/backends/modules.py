@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 from dataclasses import replace
 from fractions import Fraction
@@ -15,7 +16,7 @@ from schemegen.step.program import Field
 
 __all__ = ["block", "head", "normalised", "shares_preactivation", "stem"]
 
-KERNELS = ("conv", "linear")
+KERNELS = ("conv", "conv1x1", "linear")
 PYTHON = "python"
 
 
@@ -69,7 +70,17 @@ def block(
     plain: tuple[int, ...] = (*widths, stride, calls)
     while len(plain) > 2 and plain[-1] == 1:
         plain = plain[:-1]
-    return Construction(name, plain, hints=hints)
+    return Construction(name, plain, hints=hints, options=options(item))
+
+
+def options(item: Block) -> tuple[tuple[str, int], ...]:
+    """Return a block's options as keyword arguments of its class."""
+    known = inspect.signature(BLOCKS[item.kind]).parameters
+    for name, _ in item.options:
+        if name not in known:
+            message = f"block `{item.kind}` has no option `{name}`"
+            raise SchemeError([Diagnostic("E0608", message, item.span)])
+    return tuple((name, int(text)) for name, text in item.options)
 
 
 def chain(layers: tuple[Layer, ...], shape: LayerShape, last: int) -> tuple[Construction, ...]:

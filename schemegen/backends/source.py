@@ -177,6 +177,7 @@ class SharedText:
                 parts.append(builder.slot(Number(value, hint), "init"))
             else:
                 parts.append(repr(value))
+        parts += [f"{name}={value!r}" for name, value in item.options]
         return f"{function}({', '.join(parts)})"
 
 

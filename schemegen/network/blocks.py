@@ -28,9 +28,11 @@ __all__ = [
 ]
 
 
-def conv(in_width: int, out_width: int, size: int, stride: int = 1) -> nn.Conv2d:
+def conv(in_width: int, out_width: int, size: int, stride: int = 1, groups: int = 1) -> nn.Conv2d:
     """Return a padded convolution without bias, weights N(0, 2 / (size^2 out_width))."""
-    layer = nn.Conv2d(in_width, out_width, size, stride, padding=size // 2, bias=False)
+    layer = nn.Conv2d(
+        in_width, out_width, size, stride, padding=size // 2, groups=groups, bias=False
+    )
     nn.init.normal_(layer.weight, 0.0, (2.0 / (size * size * out_width)) ** 0.5)
     return layer
 
@@ -69,14 +71,27 @@ def norm(width: int, calls: int = 1) -> nn.Module:
 
 
 class Preact(nn.Module):
-    """BN-ReLU-conv3x3(stride)-BN-ReLU-conv3x3. Source: He et al. (2016), Identity Mappings."""
+    """BN-ReLU-conv3x3(stride)-BN-ReLU-conv3x3, ``width`` channels inside (as many as it returns).
 
-    def __init__(self, in_width: int, out_width: int, stride: int = 1, calls: int = 1) -> None:
+    Source: He et al. (2016), Identity Mappings.
+    """
+
+    def __init__(
+        self,
+        in_width: int,
+        out_width: int,
+        stride: int = 1,
+        calls: int = 1,
+        *,
+        width: int | None = None,
+        groups: int = 1,
+    ) -> None:
         super().__init__()
+        inner = width or out_width
         self.bn1 = norm(in_width, calls)
-        self.conv1 = conv(in_width, out_width, 3, stride)
-        self.bn2 = norm(out_width, calls)
-        self.conv2 = conv(out_width, out_width, 3)
+        self.conv1 = conv(in_width, inner, 3, stride, groups)
+        self.bn2 = norm(inner, calls)
+        self.conv2 = conv(inner, out_width, 3, 1, groups)
 
     def preactivate(self, x: Tensor, *call: int) -> Tensor:
         return F.relu(self.bn1(x, *call))
@@ -90,15 +105,29 @@ class Preact(nn.Module):
 
 
 class Bottleneck(nn.Module):
-    """BN-ReLU-conv1x1, BN-ReLU-conv3x3(stride), BN-ReLU-conv1x1, a quarter as wide inside."""
+    """BN-ReLU-conv1x1, BN-ReLU-conv3x3(stride), BN-ReLU-conv1x1.
 
-    def __init__(self, in_width: int, out_width: int, stride: int = 1, calls: int = 1) -> None:
+    It is ``width`` channels wide inside, one ``expansion``-th of what it returns unless given; ``groups`` of
+    the middle convolution make it the aggregated branch of Xie et al. (2017).
+    """
+
+    def __init__(
+        self,
+        in_width: int,
+        out_width: int,
+        stride: int = 1,
+        calls: int = 1,
+        *,
+        expansion: int = 4,
+        width: int | None = None,
+        groups: int = 1,
+    ) -> None:
         super().__init__()
-        inner = max(out_width // 4, 1)
+        inner = width or max(out_width // expansion, 1)
         self.bn1 = norm(in_width, calls)
         self.conv1 = conv(in_width, inner, 1)
         self.bn2 = norm(inner, calls)
-        self.conv2 = conv(inner, inner, 3, stride)
+        self.conv2 = conv(inner, inner, 3, stride, groups)
         self.bn3 = norm(inner, calls)
         self.conv3 = conv(inner, out_width, 1)
 
@@ -117,9 +146,11 @@ class Bottleneck(nn.Module):
 class Conv1x1(nn.Module):
     """A linear field: one 1x1 convolution without bias, 0 at 0."""
 
-    def __init__(self, in_width: int, out_width: int, stride: int = 1, calls: int = 1) -> None:
+    def __init__(
+        self, in_width: int, out_width: int, stride: int = 1, calls: int = 1, *, groups: int = 1
+    ) -> None:
         super().__init__()
-        self.conv = conv(in_width, out_width, 1, stride)
+        self.conv = conv(in_width, out_width, 1, stride, groups)
 
     def forward(self, x: Tensor) -> Tensor:
         result: Tensor = self.conv(x)
@@ -127,12 +158,22 @@ class Conv1x1(nn.Module):
 
 
 class Mlp(nn.Module):
-    """linear-tanh-linear on vectors, a smooth field of as many hidden units as it is wide."""
+    """linear-tanh-linear on vectors, a smooth field; ``width`` hidden units, else ``expansion`` times its own."""
 
-    def __init__(self, in_width: int, out_width: int, stride: int = 1, calls: int = 1) -> None:
+    def __init__(
+        self,
+        in_width: int,
+        out_width: int,
+        stride: int = 1,
+        calls: int = 1,
+        *,
+        expansion: int = 1,
+        width: int | None = None,
+    ) -> None:
         super().__init__()
-        self.linear1 = nn.Linear(in_width, out_width)
-        self.linear2 = nn.Linear(out_width, out_width)
+        hidden = width or out_width * expansion
+        self.linear1 = nn.Linear(in_width, hidden)
+        self.linear2 = nn.Linear(hidden, out_width)
 
     def forward(self, x: Tensor) -> Tensor:
         result: Tensor = self.linear2(torch.tanh(self.linear1(x)))

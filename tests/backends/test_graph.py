@@ -433,3 +433,35 @@ def test_noise_is_fresh_and_follows_the_mode() -> None:
     assert not torch.equal(module(x), module(x))
     module.eval()
     assert torch.equal(module(x), module(x))
+
+
+def test_options_of_blocks() -> None:
+    """ResNeXt's branch: groups inside a bottleneck; options a block does not have are refused."""
+    options = (("expansion", "2"), ("groups", "4"))
+    spec = network((8, 2, 1), stem=8, blocks=(Block("preact", "bottleneck", (), options, SPAN),))
+    module = emit_graph(program(EULER), spec)
+    assert module.get_parameter("stage1.0.f.conv2.weight").shape == (4, 1, 3, 3)
+    assert "expansion=2, groups=4" in emit_source(program(EULER), spec)
+    assert compare(program(EULER), spec, module) < 1e-12
+    for kind, option, code in (("conv1x1", "width", "E0608"), ("preact", "groups", "E0605")):
+        wrong = (Block("preact", kind, (), ((option, "3"),), SPAN),)
+        with pytest.raises(SchemeError, match=code):
+            emit_graph(program(EULER), network((8, 2, 1), stem=8, blocks=wrong))
+
+
+@pytest.mark.parametrize("image", [True, False])
+def test_every_layer(image: bool) -> None:
+    from reference import layers
+
+    names = ["bn", "layernorm", "groupnorm(2)", "relu", "tanh", "sigmoid", "softplus", "gelu"]
+    names += ["identity", "drop(1/2)", *(["conv(3)", "conv1x1"] if image else ["linear"])]
+    blocks = (Block("preact", "seq", layers(*names), (), SPAN),)
+    shape = (1, 4, 4) if image else (4,)
+    spec = network((4, 2, 1), (8, 1, 1), shape=shape, blocks=blocks)
+    names_: dict[str, object] = {}
+    exec(emit_source(program(EULER), spec), names_)  # noqa: S102  our own text
+    graph = emit_graph(program(EULER), spec).eval()
+    model = names_["Model"]().eval()  # type: ignore[operator]
+    model.load_state_dict(graph.state_dict())
+    x = torch.randn(2, *shape)
+    assert torch.equal(model(x), graph(x))
