@@ -14,7 +14,7 @@ from schemegen.cli.policy import Policy, warnings_options
 from schemegen.cli.settings import listed, python_blocks, settings
 from schemegen.diagnostics import SchemeError, UsageError
 from schemegen.files import write_folder
-from schemegen.pipeline import EMIT, finish, prepare
+from schemegen.pipeline import EMIT, Unit, finish, prepare
 from schemegen.sources import display, read
 
 __all__ = ["command"]
@@ -98,19 +98,15 @@ def command(
         source = read(file, stdin_name)
         try:
             units = prepare(source, network=network, order=order, values=values, blocks=blocks)
-            shown = [policy.keep(unit.diagnostics) for unit in units]
-            for diagnostics in shown:
-                console.show(diagnostics)
-            if any(map(policy.fails, shown)):
-                failed = True
-                continue
-            builds = [(finish(unit), Path(output) / unit.scheme.name) for unit in units]
-            outputs = [artifacts(build, emit) for build, _ in builds]
+            builds = _built(units, policy, console)
+            outputs = [artifacts(build, emit) for build in builds]
         except SchemeError as error:
             console.show(policy.keep(error.diagnostics))
             failed = True
             continue
-        for (build, folder), content in zip(builds, outputs, strict=True):
+        failed = failed or not builds
+        for build, content in zip(builds, outputs, strict=True):
+            folder = Path(output) / build.scheme.name
             if output == "-":
                 console.out(_one(content))
                 continue
@@ -122,6 +118,14 @@ def command(
                 console.out(_printed(build, dump, console))
             console.say(f"wrote {display(folder)}/  {'  '.join(content)}")
     return 1 if failed else 0
+
+
+def _built(units: tuple[Unit, ...], policy: Policy, console: Console) -> list[Build]:
+    """Show the warnings of a file and generate its networks; none where a warning is denied."""
+    shown = [policy.keep(unit.diagnostics) for unit in units]
+    for diagnostics in shown:
+        console.show(diagnostics)
+    return [] if any(map(policy.fails, shown)) else [finish(unit) for unit in units]
 
 
 def _printed(build: Build, dump: tuple[str, ...], console: Console) -> str:
