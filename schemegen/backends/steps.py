@@ -12,6 +12,7 @@ import sympy
 from schemegen.backends import modules
 from schemegen.backends.builder import Builder, Construction, Mark, Number, Place, Ref
 from schemegen.backends.coefficients import Value, number, scheduled, write, write_value
+from schemegen.backends.implicit import solve
 from schemegen.backends.initial import raw_parameter
 from schemegen.backends.names import attribute, variable
 from schemegen.backends.plan import Register, StepPlan, live, remembered, states_of, widths
@@ -292,7 +293,7 @@ class Step:
                 self.slopes.add(statement.target)
             case Solve():
                 self.mark(statement, statement.targets[0])
-                self.solve(statement)
+                solve(self, statement)
             case _:
                 assert_never(statement)
 
@@ -467,135 +468,6 @@ class Step:
         like = self.values[f"{self.network.program.states[0].name}[n]"]
         return self.builder.module(place, (like, *values), variable(noise.name) + suffix)
 
-    # --- implicit groups ------------------------------------------------------------------------------
-
-    def solve(self, item: Solve) -> None:
-        """Write the sweeps of an implicit group, or the leaf module that solves it."""
-        solver = item.solver
-        plain = solver.gradient == "unrolled" and solver.tolerance is None
-        inner = {statement.target for statement in item.statements}
-        self.slopes -= inner
-        if solver.method == "neumann":
-            self.neumann(item)
-        else:
-            for target, terms in zip(item.targets, item.guess, strict=True):
-                self.values[target] = self.combine(target, terms)
-            if solver.method == "fixed_point" and plain:
-                for _ in range(solver.iterations):
-                    self.sweep(item)
-            else:
-                self.leaf(item)
-        for name in inner - set(item.targets):
-            self.values.pop(name, None)
-
-    def sweep(self, item: Solve) -> None:
-        """Write the statements once: the next values of the targets from the present ones."""
-        fresh: dict[str, Ref] = {}
-        for statement in item.statements:
-            self.mark(statement, statement.target)
-            if isinstance(statement, Evaluate):
-                self.values[statement.target] = self.evaluate(statement)
-                self.slopes.add(statement.target)
-            elif statement.target in item.targets:
-                fresh[statement.target] = self.combine(statement.target, statement.terms)
-            else:
-                self.values[statement.target] = self.combine(statement.target, statement.terms)
-        self.values.update(fresh)
-
-    def neumann(self, item: Solve) -> None:
-        """Write ``z = a + F(a) + F(F(a)) + ..``: ``a`` are the known terms of the targets' equations."""
-        moving = {statement.target for statement in item.statements} | set(item.targets)
-        constant, linear = [], []
-        for statement in item.statements:
-            if isinstance(statement, Combine) and statement.target in item.targets:
-                known = tuple(term for term in statement.terms if term.value not in moving)
-                constant.append((statement.target, known))
-                rest = tuple(term for term in statement.terms if term.value in moving)
-                linear.append(Combine(statement.target, rest, statement.origin))
-            else:
-                linear.append(statement)  # type: ignore[arg-type]
-        sums = {target: self.combine(target, terms) for target, terms in constant}
-        self.values.update(sums)
-        part = Solve(item.targets, tuple(linear), item.solver, item.guess, item.origin)
-        for _ in range(item.solver.iterations):
-            self.sweep(part)
-            for target in item.targets:
-                name = variable(target)
-                sums[target] = self.builder.call(
-                    "torch.add", (sums[target], self.values[target]), name
-                )
-        self.values.update(sums)
-
-    def leaf(self, item: Solve) -> None:
-        """Write a call of the solver module, with the sweep as a function of all that it reads."""
-        solver = item.solver
-        count = sum(isinstance(s, Solve) for s in self.statements())
-        order = [s for s in self.statements() if isinstance(s, Solve)].index(item)
-        suffix = f"_{order + 1}" if count > 1 else ""
-        tolerance = None if solver.tolerance is None else float(number(solver.tolerance))
-        options = (solver.method, solver.iterations, tolerance, solver.memory, solver.gradient)
-        hints = ("method", "iterations", "tolerance", "memory", "gradient")
-        place = Place(f"solver{suffix}")
-        self.builder.declare_module(place, Construction("Solver", options, hints=hints))
-        inputs = self.outside(item)
-        body = SweepBody(self, item, tuple(name for name, _ in inputs))
-        function = self.builder.sweep(Place(f"sweep{suffix}"), inputs, body)
-        guess = tuple(self.values[target] for target in item.targets)
-        known = tuple(value for _, value in inputs[len(item.targets) :])
-        solved = self.builder.module(place, (function, guess, *known), f"solved{suffix}")
-        for index, target in enumerate(item.targets):
-            self.values[target] = self.builder.call(
-                "getitem", (solved, Number(index)), variable(target)
-            )
-
-    def outside(self, item: Solve) -> tuple[tuple[str, Ref], ...]:
-        """Return the targets, then every value, coefficient and block that a sweep reads."""
-        found: dict[str, Ref] = {target: self.values[target] for target in item.targets}
-        moving = {statement.target for statement in item.statements} | set(item.targets)
-        for statement in item.statements:
-            if isinstance(statement, Evaluate):
-                drift = self.program.field(statement.field)
-                names: tuple[str, ...] = statement.at
-                if drift.kind == "drift":
-                    place = self.block(drift, statement)
-                    found[f"block:{place.name}"] = self.builder.attribute(place)
-            else:
-                names = tuple(term.value for term in statement.terms)
-                for term in statement.terms:
-                    known = self.coefficient(term.coefficient)
-                    for symbol in sorted(known.free_symbols, key=str):
-                        value = self.tensors(known)[symbol]
-                        if not isinstance(value, Number):
-                            found[f"symbol:{symbol.name}"] = value
-            for name in names:
-                if name not in moving and name != ONES:
-                    found[name] = self.value(name)
-        return tuple(found.items())
-
 
 def earlier(register: Register) -> Register:
     return Register(register.of, register.lag - 1)
-
-
-class SweepBody:
-    """Writes one sweep of a group through another builder, from the values it is handed."""
-
-    def __init__(self, step: Step, item: Solve, names: tuple[str, ...]) -> None:
-        self.step = step
-        self.item = item
-        self.names = names
-
-    def __call__(self, builder: Builder, inputs: tuple[Ref, ...]) -> tuple[Ref, ...]:
-        outer = self.step
-        inner = Step(outer.network, outer.plan, builder)
-        inner.slopes = set(outer.slopes)
-        inner.symbols = {k: v for k, v in outer.symbols.items() if isinstance(v, Number)}
-        state = f"{outer.network.program.states[0].name}[n]"
-        for name, value in zip(self.names, inputs, strict=True):
-            if name.startswith("symbol:"):
-                inner.symbols[sympy.Symbol(name[7:])] = value
-            elif not name.startswith("block:"):
-                inner.values[name] = value
-        inner.values.setdefault(state, inputs[0])
-        inner.sweep(self.item)
-        return tuple(inner.values[target] for target in self.item.targets)
