@@ -170,7 +170,7 @@ def _one(source: Source, token: Token) -> Iterator[Diagnostic]:
 def lexical_mistakes(source: Source, tokens: Sequence[Token]) -> Iterator[Diagnostic]:
     """Yield what single tokens and touching pairs show, in order."""
     previous: Token | None = None
-    depth = statements = 0
+    depth = braces = statements = 0
     fresh = True
     for token in tokens:
         yield from _one(source, token)
@@ -194,6 +194,12 @@ def lexical_mistakes(source: Source, tokens: Sequence[Token]) -> Iterator[Diagno
             depth = max(depth - 1, 0)
         elif token.kind in {"LBRACE", "RBRACE"}:
             depth = 0
+            braces = max(braces + (1 if token.kind == "LBRACE" else -1), 0)
+            if braces == limits.BRACKET_DEPTH + 1:
+                yield limits.exceeded(
+                    f"braces are nested deeper than {limits.BRACKET_DEPTH} levels",
+                    Span(source, token.start, token.end),
+                )
         if previous is not None and _touch(previous, token):
             left, right = previous.text[-20:], token.text[:20]
             gap = Span(source, token.start, token.start)

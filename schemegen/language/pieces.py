@@ -74,7 +74,8 @@ class _Cutter:
         return False
 
     def line_has(self, at: int, kinds: set[str]) -> bool:
-        for token in self.tokens[at:]:
+        for place in range(at, len(self.tokens)):
+            token = self.tokens[place]
             if token.kind in kinds:
                 return True
             if token.kind in {"NEWLINE", "SEMICOLON"}:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from itertools import pairwise
+from itertools import islice, pairwise
 from typing import Any
 
 from lark.exceptions import UnexpectedInput, UnexpectedToken
@@ -55,7 +55,7 @@ def parse(source: Source) -> Parsed:
         message = f"the file has {size} bytes, the limit is {limits.FILE_BYTES}"
         return Parsed(nodes.File(source, ()), (limits.exceeded(message, Span(source, 0, 0)),))
     tokens = scan(source.text)
-    mistakes = list(lexical_mistakes(source, tokens))
+    mistakes = list(islice(lexical_mistakes(source, tokens), limits.ERRORS + 1))
     if not mistakes:
         start = 1 if source.text.startswith("\ufeff") else 0
         try:
@@ -92,7 +92,7 @@ class _Recovery:
     def parsed(self) -> Parsed:
         too_deep = any("nested" in item.message for item in self.found if item.code == "E0118")
         items: tuple[nodes.Item, ...] = ()
-        if not too_deep:
+        if not too_deep and len(self.found) <= limits.ERRORS:
             file, stray = cut(self.tokens)
             self.found += block_mistakes(file, stray, self.patched)
             items = tuple(self.children(file, None))
@@ -125,7 +125,7 @@ class _Recovery:
             )
             if node is not None:
                 kept.append(node)
-            elif owner is not None:
+            if owner is not None and (node is None or node.span.start in self.damaged):
                 self.damaged.add(owner)
         return kept
 
