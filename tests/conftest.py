@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import settings
+
+# A busy machine is slow, not wrong: no example fails for the time it takes.
+settings.register_profile("schemegen", deadline=None)
+settings.load_profile("schemegen")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
