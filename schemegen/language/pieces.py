@@ -84,10 +84,12 @@ class _Cutter:
 
     def begins(self, at: int) -> bool:
         """Whether a line that begins at ``at`` ends an unclosed bracket above it."""
-        if at >= len(self.tokens) or self.tokens[at].kind != "NAME":
-            inner = self.stack[-1].kind
-            return at < len(self.tokens) and inner in ROWS and self.line_has(at, {"BAR"})
         inner = self.stack[-1].kind
+        dashes = [token.kind in {"SIGN", "LINE"} for token in self.tokens[at : at + 3]]
+        if inner in ROWS and len(dashes) == 3 and all(dashes):
+            return True
+        if at >= len(self.tokens) or self.tokens[at].kind != "NAME":
+            return at < len(self.tokens) and inner in ROWS and self.line_has(at, {"BAR"})
         after = self.tokens[at + 1].kind if at + 1 < len(self.tokens) else ""
         if inner == "step":
             return self.opens(at) or self.line_has(at, {"EQUAL"})

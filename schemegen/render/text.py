@@ -140,7 +140,7 @@ def _by_line(span: Span, text: str) -> Iterator[tuple[int, int, int, str]]:
     first_line, last_line = source.line(span.line), source.line(last)
     yield span.line, span.column - 1, len(first_line), ""
     indent = len(last_line) - len(last_line.lstrip())
-    end = span.end - source.line_starts[last - 1]
+    end = min(span.end - source.line_starts[last - 1], max(len(last_line), 1))
     yield last, min(indent, max(end - 1, 0)), end, text
 
 
