@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+import sympy
+
 from schemegen.diagnostics import Label, Span
 from schemegen.language.nodes import (
     Assignment,
@@ -19,7 +21,7 @@ from schemegen.language.nodes import (
 from schemegen.language.nodes import (
     MapDefinition as MapNode,
 )
-from schemegen.scheme.expressions import FUNCTIONS
+from schemegen.scheme.expressions import FUNCTIONS, coefficient
 from schemegen.scheme.mentions import parts
 from schemegen.scheme.model import Drift, Equations, MapDefinition, State
 from schemegen.scheme.multisteps import HISTORY
@@ -205,6 +207,24 @@ def _linear(scope: _Scope, root: Expression) -> None:
                 )
 
 
+def _coefficients(scope: _Scope, root: Expression) -> None:
+    """Work out every coefficient of an equation once, so that its limits and divisions are checked."""
+    values = dict(scope.names.values)
+    values.update((name, sympy.Symbol(name)) for name in scope.scalars)
+    stack = [root]
+    while stack:
+        node = stack.pop()
+        if not _tensor(scope, node):
+            if not isinstance(node, (Name, Number)):
+                coefficient(node, values, scope.names.report)
+        elif isinstance(node, Binary):
+            stack.extend((node.right, node.left))
+        elif isinstance(node, Unary):
+            stack.append(node.operand)
+        elif isinstance(node, Call):
+            stack.extend(node.arguments)
+
+
 def _terms(root: Expression) -> list[Expression]:
     """Return the summands of ``root``."""
     stack: list[Expression] = [root]
@@ -275,6 +295,7 @@ def maps(
         if not sound:
             report.poisoned |= {node.name.id}
             continue
+        _coefficients(scope, node.body)
         _linear(scope, node.body)
         total = sum(calls.get(part.name, 0) for part in parts(node.body) if isinstance(part, Call))
         if total > CALLS:
@@ -313,7 +334,8 @@ def equations(
     for assignment in node.assignments:
         _uses_in_order(names, assignment, local_places, scope)
         scope.reads_next = {}
-        _check(scope, assignment.value)
+        if _check(scope, assignment.value):
+            _coefficients(scope, assignment.value)
         _linear(scope, assignment.value)
         _implicit(names, scope, assigned, has_solver=has_solver)
         _assign(names, scope, assignment, assigned)

@@ -7,7 +7,8 @@ it is built.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import assert_never
+from math import comb, prod
+from typing import NoReturn, assert_never
 
 import sympy
 from sympy.printing.str import StrPrinter
@@ -21,6 +22,8 @@ __all__ = ["FUNCTIONS", "coefficient", "degree", "format_exact"]
 
 BITS = 4096  # of an exact number; forty digits to the power 64 need 8504
 DEGREE = 256  # of an expression in its symbols
+TERMS = 5000  # of an expression once it is expanded
+FIELD_DEGREE = 12  # of the numbers of a scheme over the rationals
 
 FUNCTIONS: dict[str, tuple[int, Callable[..., sympy.Expr]]] = {
     "sqrt": (1, sympy.sqrt),
@@ -57,9 +60,11 @@ def coefficient(
     (E0211).
     """
     try:
-        return _value(node, names, report, functions)
+        value = _value(node, names, report, functions)
+        _check_roots(value, node.span, report)
     except _RefusedError:
         return None
+    return value
 
 
 def _value(
@@ -131,6 +136,8 @@ def _call(
         )
         raise _RefusedError
     arguments = [_value(item, names, report, functions) for item in node.arguments]
+    for argument in arguments:
+        _check_roots(argument, node.span, report)
     if (
         node.name in {"sqrt", "log"}
         and arguments[0].is_number
@@ -201,24 +208,38 @@ def _check_power(node: Binary, base: sympy.Expr, exponent: sympy.Expr, report: R
 
 
 def _check_size(expression: sympy.Expr, span: Span, report: Report) -> None:
+    """Refuse numbers and polynomials that would be large once they are worked out."""
     if expression.is_Rational:
         bits = max(int(expression.p).bit_length(), int(expression.q).bit_length())
         if bits > BITS:
-            report.add(
-                "E0118",
-                f"the number has {bits} bits, the limit is {BITS}",
-                span,
-                "limits are listed in `explain E0118`",
-            )
-            raise _RefusedError
-    elif degree(expression) > DEGREE:
-        report.add(
-            "E0118",
-            f"the coefficient has degree {degree(expression)}, the limit is {DEGREE}",
+            _too_large(report, f"the number has {bits} bits, the limit is {BITS}", span)
+        return
+    if degree(expression) > DEGREE:
+        found = degree(expression)
+        _too_large(report, f"the coefficient has degree {found}, the limit is {DEGREE}", span)
+    if terms(expression) > TERMS:
+        _too_large(report, f"the coefficient expands to more than {TERMS} terms", span)
+
+
+def _too_large(report: Report, message: str, span: Span) -> NoReturn:
+    report.add("E0118", message, span, "limits are listed in `explain E0118`")
+    raise _RefusedError
+
+
+def _check_roots(expression: sympy.Expr, span: Span, report: Report) -> None:
+    """Refuse more independent roots than one number field holds in reasonable time."""
+    fresh = set(exact.radicals([expression])) - report.roots
+    if not fresh:
+        return
+    found = prod(int(root.exp.q) for root in report.roots | fresh)
+    if found > FIELD_DEGREE:
+        _too_large(
+            report,
+            f"the roots of the scheme span a number field of degree up to {found}, the limit is "
+            f"{FIELD_DEGREE}",
             span,
-            "limits are listed in `explain E0118`",
         )
-        raise _RefusedError
+    report.roots |= fresh
 
 
 def degree(expression: sympy.Expr) -> int:
@@ -232,6 +253,18 @@ def degree(expression: sympy.Expr) -> int:
     if expression.args:
         return max(degree(item) for item in expression.args)
     return 1
+
+
+def terms(expression: sympy.Expr) -> int:
+    """Return a bound of the number of terms that ``expression`` has once it is expanded."""
+    if isinstance(expression, sympy.Add):
+        return sum(terms(item) for item in expression.args)
+    if isinstance(expression, sympy.Mul):
+        return prod(terms(item) for item in expression.args)
+    if isinstance(expression, sympy.Pow) and expression.exp.is_Integer:
+        power = abs(int(expression.exp))
+        return comb(terms(expression.base) + power - 1, power)
+    return max((terms(item) for item in expression.args), default=1)
 
 
 class _Printer(StrPrinter):  # type: ignore[misc]  # sympy is untyped

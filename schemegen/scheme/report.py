@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from difflib import get_close_matches
+from typing import Any
 
 from schemegen.diagnostics import Diagnostic, Edit, Fix, Label, Span
 
@@ -25,6 +26,7 @@ class Report:
     damaged: frozenset[int] = frozenset()
     pedantic: bool = False
     diagnostics: list[Diagnostic] = field(default_factory=list)
+    roots: set[Any] = field(default_factory=set)  # square and other roots met so far
 
     def add(
         self,
