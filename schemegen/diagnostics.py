@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 __all__ = [
+    "MOST_ERRORS",
     "Diagnostic",
     "Edit",
     "Fix",
@@ -24,6 +25,7 @@ __all__ = [
     "Span",
     "UsageError",
     "in_order",
+    "limited",
 ]
 
 
@@ -159,6 +161,28 @@ def in_order(diagnostics: Iterable[Diagnostic]) -> tuple[Diagnostic, ...]:
         )
 
     return tuple(sorted(dict.fromkeys(diagnostics), key=key))
+
+
+MOST_ERRORS = 20
+
+
+def limited(diagnostics: Iterable[Diagnostic]) -> tuple[Diagnostic, ...]:
+    """Return diagnostics in order, cut after twenty errors with an E0129 that says so."""
+    ordered = in_order(diagnostics)
+    errors = 0
+    for place, item in enumerate(ordered):
+        if item.code == "E0129":  # an earlier reader stopped here already
+            return ordered[: place + 1]
+        errors += item.is_error
+        if errors > MOST_ERRORS:
+            stop = Diagnostic(
+                "E0129",
+                f"stopped at {MOST_ERRORS} errors",
+                item.span,
+                "mend these first, then the rest of the file is read",
+            )
+            return (*ordered[:place], stop)
+    return ordered
 
 
 class SchemeError(Exception):

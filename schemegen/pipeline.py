@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from schemegen.diagnostics import Diagnostic, SchemeError, Source, in_order
+from schemegen.diagnostics import Diagnostic, SchemeError, Source, in_order, limited
 from schemegen.files import write_folder
 from schemegen.selection import choose_network, choose_scheme, import_blocks, root_of, source_of
 
@@ -76,7 +76,7 @@ def examine(
         source = with_values(source, values)
     parsed = parse(source)
     checked = check_file(parsed, root=root or root_of(source), pedantic=pedantic)
-    return checked, (*parsed.diagnostics, *checked.diagnostics)
+    return checked, limited((*parsed.diagnostics, *checked.diagnostics))
 
 
 def study(scheme: Scheme, *, order: int | None = None) -> Unit:
@@ -112,6 +112,8 @@ def prepare(
     units = []
     for scheme in (item for item in checked.schemes if only in (None, item.name)):
         spec, remarks = choose_network(scheme, checked.networks, network)
+        if units:
+            remarks = ()  # that the built-in network stands in is said once
         unit = study(scheme, order=order)
         said = in_order((*remarks, *fit(scheme, spec, python_blocks=python), *unit.diagnostics))
         named = tuple(python.items())

@@ -22,7 +22,9 @@ def cautions(
     scheme: Scheme, program: Program, linear: LinearAnalysis, expansion: Expansion | None
 ) -> list[Diagnostic]:
     """Return every warning that the coefficients call for, and E0402."""
-    found = [*_zero_stability(scheme, linear), *_damping(scheme), *_neumann(scheme, program)]
+    found = [*_damping(scheme), *_neumann(scheme, program)]
+    if expansion is None or expansion.small_step_limit:
+        found += _zero_stability(scheme, linear)
     if expansion is not None:
         found += _consistency(scheme, program, expansion)
         found += _separate_weights(scheme, program, expansion)
@@ -76,7 +78,7 @@ def _zero_stability(scheme: Scheme, linear: LinearAnalysis) -> Iterator[Diagnost
                 "W0402",
                 f"zero-stable only for {found}, and `{param.name}` {tail}",
                 part_of(param.span, param.name),
-                "none: learned values may leave it; `analyze --checkpoint` reports them"
+                "learned values may leave the set; nothing is clamped"
                 if param.learnable
                 else "choose a value of the set",
             )

@@ -47,6 +47,12 @@ def expand(
     try:
         return _expanded(program, order, scaled, sweeps)
     except NoSmallStepLimitError as error:
+        pointwise = [field.name for field in program.fields if field.kind == "pointwise"]
+        if pointwise:  # its limit is not read, so nothing is known of the step's
+            text = f"`{pointwise[0]}` is a pointwise function of tensors, not linear in a drift"
+            return Expansion(
+                nodes=0, is_series=False, notes=(Note("modified_equation", text, "W0312"),)
+            )
         note = Note("modified_equation", f"no small-step limit: {error}", "W0409")
         return Expansion(nodes=0, small_step_limit=False, notes=(note,))
     except NoSeriesError as error:

@@ -7,7 +7,6 @@ from schemegen.diagnostics import Diagnostic, Span
 __all__ = [
     "BRACKET_DEPTH",
     "DIGITS",
-    "ERRORS",
     "EXPONENT",
     "EXPRESSION_DEPTH",
     "FILE_BYTES",
@@ -27,7 +26,6 @@ BRACKET_DEPTH = 64
 EXPRESSION_DEPTH = 200
 NAME_LENGTH = 64
 STRING_LENGTH = 200
-ERRORS = 20
 
 
 def exceeded(message: str, span: Span) -> Diagnostic:

@@ -8,7 +8,7 @@ from typing import Any
 
 from lark.exceptions import UnexpectedInput, UnexpectedToken
 
-from schemegen.diagnostics import Diagnostic, SchemeError, Source, Span, in_order
+from schemegen.diagnostics import MOST_ERRORS, Diagnostic, SchemeError, Source, Span, limited
 from schemegen.language import limits, nodes
 from schemegen.language.blocks import block_mistakes, row_mistake
 from schemegen.language.classify import Fault, classify, unclosed
@@ -55,7 +55,7 @@ def parse(source: Source) -> Parsed:
         message = f"the file has {size} bytes, the limit is {limits.FILE_BYTES}"
         return Parsed(nodes.File(source, ()), (limits.exceeded(message, Span(source, 0, 0)),))
     tokens = scan(source.text)
-    mistakes = list(islice(lexical_mistakes(source, tokens), limits.ERRORS + 1))
+    mistakes = list(islice(lexical_mistakes(source, tokens), MOST_ERRORS + 1))
     if not mistakes:
         start = 1 if source.text.startswith("\ufeff") else 0
         try:
@@ -92,19 +92,11 @@ class _Recovery:
     def parsed(self) -> Parsed:
         too_deep = any("nested" in item.message for item in self.found if item.code == "E0118")
         items: tuple[nodes.Item, ...] = ()
-        if not too_deep and len(self.found) <= limits.ERRORS:
+        if not too_deep and len(self.found) <= MOST_ERRORS:
             file, stray = cut(self.tokens)
             self.found += block_mistakes(file, stray, self.patched)
             items = tuple(self.children(file, None))
-        ordered = tuple(_without_machinery(item) for item in in_order(self.found))
-        if len(ordered) > limits.ERRORS:
-            rest = ordered[limits.ERRORS]
-            message = f"stopped at {limits.ERRORS} errors"
-            help_text = "mend these first, then the rest of the file is read"
-            ordered = (
-                *ordered[: limits.ERRORS],
-                Diagnostic("E0129", message, rest.span, help_text),
-            )
+        ordered = limited(_without_machinery(item) for item in self.found)
         return Parsed(
             nodes.File(self.source, items),
             ordered,
@@ -226,7 +218,7 @@ class _Recovery:
         """Parse ``text``; on a mistake that can be mended, mend it and go on for the next one."""
         patched, edits, start = self.patched, list(self.edits), tokens[0].start
         for _ in range(REPAIRS):
-            if len(self.found) > limits.ERRORS:
+            if len(self.found) > MOST_ERRORS:
                 return None
             try:
                 node, builder = parse_rule(patched, text, start, rule)

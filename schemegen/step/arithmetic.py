@@ -39,11 +39,17 @@ def _phi(order: int, exp: Callable[[Number], Number]) -> Callable[[Number], Numb
     def phi(z: Number) -> Number:
         small = (abs(z) < 1) * 1.0
         near, far = z * small, z * (1.0 - small) + 2.0 * small
-        series = sum((near**j / math.factorial(j + order) for j in range(1, SERIES)), 0 * near)
+        term = 0 * near + 1
+        for divisor in range(1, order + 1):
+            term = term / divisor
+        series = term
+        for j in range(1, SERIES):
+            term = term * near / (j + order)
+            series = series + term
         closed = exp(far)
         for j in range(order):
             closed = (closed - 1.0 / math.factorial(j)) / far
-        return small * (series + 1.0 / math.factorial(order)) + (1.0 - small) * closed
+        return small * series + (1.0 - small) * closed
 
     return phi
 
