@@ -109,7 +109,7 @@ def prepare(
     python = dict(blocks or {})
     import_blocks(python)
     checked, found = examine(source, values=values)
-    units = []
+    units: list[Unit] = []
     for scheme in (item for item in checked.schemes if only in (None, item.name)):
         spec, remarks = choose_network(scheme, checked.networks, network)
         if units:
