@@ -1,8 +1,9 @@
 """The LALR parser of ``grammars/scheme.lark`` and its table cache.
 
-Building the tables takes some tenths of a second, so they are kept as JSON in the user's cache folder under a
-hash of the grammar and of lark's version. The file holds data only: nothing in it is executed, a damaged
-one is built anew, and the folder is safe to delete.
+Building the tables takes some tenths of a second, so the package ships them as JSON, with a hash of the
+grammar and of lark's version. Where that does not fit (a bare checkout, another lark), they are built once and
+kept in the user's cache folder. The files hold data only: nothing in them is executed, a damaged one is built
+anew, and the folder is safe to delete.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import json
 import os
 import sys
 import tempfile
+from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -26,8 +28,9 @@ from schemegen.language.patches import Patched
 from schemegen.language.tree import Builder
 from schemegen.resources import resource_dir
 
-__all__ = ["STARTS", "grammar_text", "parse_rule"]
+__all__ = ["STARTS", "TABLES", "grammar_text", "parse_rule", "tables"]
 
+TABLES = "scheme.tables.json"  # written by the build, see hatch_build.py
 STARTS = ("start", "item", "sstmt", "nstmt", "trow", "wrow", "lrow", "assign")
 
 
@@ -66,18 +69,8 @@ def _decode(value: Any) -> Any:
     return tuple(decoded) if kind == "t" else decoded
 
 
-def _build(text: str, builder: Builder, newlines: Newlines) -> Lark:
-    return Lark(
-        text,
-        parser="lalr",
-        start=list(STARTS),
-        postlex=newlines,
-        transformer=builder,
-        maybe_placeholders=False,
-    )
-
-
-def _tables(text: str) -> dict[str, Any]:
+def tables(text: str) -> dict[str, Any]:
+    """Return the parser's tables as JSON data, under the hash they are valid for."""
     plain = Lark(
         text, parser="lalr", start=list(STARTS), postlex=Newlines(), maybe_placeholders=False
     )
@@ -87,7 +80,11 @@ def _tables(text: str) -> dict[str, Any]:
         for key, item in data["options"].items()
         if key in {"parser", "lexer", "start", "maybe_placeholders", "priority", "keep_all_tokens"}
     }
-    encoded: dict[str, Any] = {"data": _encode(data), "memo": _encode(memo)}
+    encoded: dict[str, Any] = {
+        "digest": _digest(text),
+        "data": _encode(data),
+        "memo": _encode(memo),
+    }
     return encoded
 
 
@@ -103,24 +100,36 @@ def _store(path: Path, tables: dict[str, Any]) -> None:
         return
 
 
+def _digest(text: str) -> str:
+    return hashlib.sha256(f"{lark.__version__}\n{text}".encode()).hexdigest()[:16]
+
+
+def _loaded(stored: Mapping[str, Any], builder: Builder, newlines: Newlines) -> Lark:
+    parser: Lark = Lark._load_from_dict(  # type: ignore[no-untyped-call]
+        _decode(stored["data"]),
+        _decode(stored["memo"]),
+        postlex=newlines,
+        transformer=builder,
+    )
+    return parser
+
+
 @lru_cache(maxsize=1)
 def _parser() -> tuple[Lark, Builder, Newlines]:
     text = grammar_text()
     builder, newlines = Builder(), Newlines()
-    digest = hashlib.sha256(f"{lark.__version__}\n{text}".encode()).hexdigest()[:16]
-    path = _cache_folder() / f"parser-{digest}.json"
-    try:
-        stored = json.loads(path.read_text(encoding="utf-8"))
-        parser = Lark._load_from_dict(  # type: ignore[no-untyped-call]
-            _decode(stored["data"]),
-            _decode(stored["memo"]),
-            postlex=newlines,
-            transformer=builder,
-        )
-    except Exception:  # whatever is wrong with a cache, the grammar is the truth
-        parser = _build(text, builder, newlines)
-        _store(path, _tables(text))
-    return parser, builder, newlines
+    digest = _digest(text)
+    cached = _cache_folder() / f"parser-{digest}.json"
+    for path in (resource_dir("grammars") / TABLES, cached):
+        try:
+            stored = json.loads(path.read_text(encoding="utf-8"))
+            if stored["digest"] == digest:
+                return _loaded(stored, builder, newlines), builder, newlines
+        except Exception:  # whatever is wrong with a stored table, the grammar is the truth
+            continue
+    fresh = tables(text)
+    _store(cached, fresh)
+    return _loaded(fresh, builder, newlines), builder, newlines
 
 
 def parse_rule(patched: Patched, text: str, offset: int, rule: str) -> tuple[Any, Builder]:
