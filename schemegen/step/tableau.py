@@ -36,7 +36,7 @@ def write_tableaus(builder: Builder, update: Tableaus, damped: Damped) -> None:
         for part in parts:
             for field in part.drifts:
                 at = (argument,) * len(builder.drifts[field].arguments)
-                name = _slope(builder, field, row)
+                name = _slope(builder, field, row, arguments)
                 origin = Origin(_row_span(part, row) or span, name)
                 builder.evaluate(field, at, origin, name=name, stage=row)
     _write_end(builder, update, arguments, damped)
@@ -66,7 +66,7 @@ def _sum(
     """Return ``u + h sum_f sum_j entries_fj f(Y_j)`` at ``time``, with integrating factors if exact."""
     if damped.mode == "exact" and _is_euler(update):
         slopes = {
-            _slope(builder, field, 0): H * row[0]
+            _slope(builder, field, 0, arguments): H * row[0]
             for part, row in zip(update.parts, entries, strict=True)
             for field in part.drifts
         }
@@ -79,7 +79,7 @@ def _sum(
                 continue
             factor = H * entry * damped.decay(time - part.tableau.c[column])
             for number, field in enumerate(part.drifts):
-                slope, at = _slope(builder, field, column), arguments[column]
+                slope, at = _slope(builder, field, column, arguments), arguments[column]
                 field_value = damped.field(slope, at, lead=leading == 0 and number == 0)
                 total = add(total, scale(factor, field_value))
     return total
@@ -97,7 +97,11 @@ def _argument(builder: Builder, update: Tableaus, row: int, damped: Damped) -> s
     return now(builder.states[0]) if at_start and not moved else f"Y{row + 1}"
 
 
-def _slope(builder: Builder, field: str, row: int) -> str:
+def _slope(builder: Builder, field: str, row: int, arguments: Sequence[str]) -> str:
+    """Return the name of a slope; stages equal to ``u[n]`` have one, unless each has its own weights."""
+    start = now(builder.states[0])
+    if arguments[row] == start and builder.drifts[field].weights not in {"stage", "call"}:
+        row = arguments.index(start)
     return f"k{row + 1}_{field}" if len(builder.drifts) > 1 else f"k{row + 1}"
 
 
