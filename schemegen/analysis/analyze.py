@@ -88,6 +88,7 @@ def _assembled(
         principal_error_norm=expansion.principal_error_norm,
         error_constant=expansion.error_constant,
         modified_equation=expansion.modified_equation,
+        modifying_equation=expansion.modifying_equation,
         stability=stability,
         geometry=parts.geometry,
         cost=cost(program),
@@ -128,6 +129,7 @@ def _explained(result: Analysis, program: Program, parts: _Parts) -> tuple[Note,
     add("stage_order", result.stage_order, "the step has no stages, or they were not analysed")
     add("error_constant", result.error_constant, "only for multistep methods")
     add("modified_equation", result.modified_equation, "not decided")
+    add("modifying_equation", result.modifying_equation, "not decided")
     add("principal_error_norm", result.principal_error_norm, "not decided")
     return tuple(notes)
 

@@ -12,6 +12,7 @@ from schemegen.analysis.derivative_form import derivative_form
 from schemegen.analysis.expansion_model import Expansion, Failure
 from schemegen.analysis.model import Exact, ModifiedEquation, Note
 from schemegen.analysis.modified_equation import consistency, field_terms, limit_terms
+from schemegen.analysis.modifying import modifying_terms
 from schemegen.analysis.operations import flatten, unrolled
 from schemegen.analysis.order import (
     conditions,
@@ -32,6 +33,9 @@ __all__ = ["Expansion", "Failure", "expand", "read"]
 
 MOST_NODES = 10
 MOST_TREES = 2500  # of one number of nodes
+MOST_MODIFYING = 8  # a tree of n nodes has 2^(n-1) sets of edges
+MOST_MODIFYING_SYMBOLIC = 4  # with more than FEW_SYMBOLS params
+FEW_SYMBOLS = 2
 
 
 def expand(
@@ -87,9 +91,24 @@ def _expanded(
     )
     result = replace(result, modified_equation=equation)
     if not sweeps:
+        result = _with_modifying(result, program, reading)
         special = special_orders(program, reading, failing, chosen, read)
         result = replace(result, order_special=special, solver_order=_solver_order(program, result))
     return result
+
+
+def _with_modifying(result: Expansion, program: Program, reading: Reading) -> Expansion:
+    """Add the field that makes the step exact, or the reason why there is none."""
+    few = len(reading.coefficients.generators) <= FEW_SYMBOLS
+    nodes = min(result.nodes, MOST_MODIFYING if few else MOST_MODIFYING_SYMBOLIC)
+    notes = result.notes
+    try:
+        terms = modifying_terms(program, reading, nodes)
+    except NoSeriesError as error:
+        return replace(result, notes=(*notes, Note("modifying_equation", str(error))))
+    if nodes < result.nodes:
+        notes = (*notes, Note("modifying_equation", f"kept to {nodes} nodes: the sums grow long"))
+    return replace(result, modifying_equation=terms, notes=notes)
 
 
 def _remarks(order: int | None, nodes: int, failing: int | None) -> Iterator[Note]:

@@ -46,7 +46,7 @@ class Expansion:
     rescaled fields. ``solver_order`` is the order left by the declared number of fixed-point
     sweeps, None where there is no such solver. ``scaled`` names the params taken as ``h`` times a
     constant (a damping rate). ``noise_replaced`` says that noises were set to their values in
-    evaluation mode.
+    evaluation mode. ``modifying_equation`` is the field that, fed to the scheme, makes it exact.
     """
 
     nodes: int
@@ -69,6 +69,7 @@ class Expansion:
     principal_error_norm: tuple[Exact, float] | None = None
     error_constant: Exact | None = None
     modified_equation: ModifiedEquation | None = None
+    modifying_equation: tuple[tuple[str, tuple[TreeTerm, ...]], ...] | None = None
     scaled: tuple[str, ...] = ()
     noise_replaced: bool = False
     notes: tuple[Note, ...] = ()

@@ -166,7 +166,10 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Analysis:
-    """Everything that is known of a scheme. ``kind`` and keys as in the JSON report."""
+    """Everything that is known of a scheme. ``kind`` and keys as in the JSON report.
+
+    ``modifying_equation``, per state: the field that, fed to the scheme, gives the exact solution.
+    """
 
     scheme: str
     title: str
@@ -191,4 +194,5 @@ class Analysis:
     cost: Cost
     verdicts: tuple[Verdict, ...] = ()
     notes: tuple[Note, ...] = ()
+    modifying_equation: tuple[tuple[str, tuple[TreeTerm, ...]], ...] | None = None
     diagnostics: tuple[Diagnostic, ...] = field(default=(), compare=False)

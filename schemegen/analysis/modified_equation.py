@@ -2,29 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import sympy
 
 from schemegen.analysis.model import Exact, TreeTerm
 from schemegen.analysis.order import collected
 from schemegen.analysis.reading import Reading
 from schemegen.scheme.expressions import format_exact
+from schemegen.series import Number
 
 __all__ = ["consistency", "field_terms", "limit_terms"]
 
 FieldTerms = tuple[tuple[str, tuple[TreeTerm, ...]], ...]
 
 
-def field_terms(reading: Reading, nodes: int) -> FieldTerms:
+def field_terms(
+    reading: Reading, nodes: int, field: Sequence[Sequence[Number]] | None = None
+) -> FieldTerms:
     """Return ``x_s' = sum b_s(t) h^(|t|-1) / sigma(t) F(t)`` up to ``nodes`` nodes, without zeros.
 
     A symbol that stands for ``h`` times a constant is given back its power of h: ``-(lam/h) u``.
+    ``field`` holds the coefficients, per state; by default those of the modified field.
     Source: Hairer, Lubich, Wanner (2006), IX.9.1.
     """
+    field = reading.field.coefficients if field is None else field
     result = []
     for state, name in enumerate(reading.skeleton.principal):
         sums: dict[tuple[str, int, int], Exact] = {}
         for n in range(1, nodes + 1):
-            level = collected(reading, reading.field.coefficients[state], n)
+            level = collected(reading, field[state], n)
             for (text, size), number in level.items():
                 for degree, part in reading.coefficients.powers_of_scaled(number):
                     key = (text, size, n - 1 - degree)

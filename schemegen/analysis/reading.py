@@ -127,7 +127,7 @@ class Reading:
         """Add the next number of nodes to all series."""
         self.nodes += 1
         nodes = self.nodes
-        self.field.open(nodes)
+        self._open_field(nodes)
         level = self.trees.level(nodes)
         zeros = [self.ring.zero] * len(level)
         for flow in self._flows.values():
@@ -147,6 +147,10 @@ class Reading:
             else:
                 self.values[step.name].extend(self._combination(step, nodes))
         self._settle(nodes)
+
+    def _open_field(self, nodes: int) -> None:
+        """Begin a level of the field along which the states flow; here it is found by ``_settle``."""
+        self.field.open(nodes)
 
     def _slope(self, name: str, at: Sequence[str], nodes: int) -> list[Number]:
         """Return ``prod_i a(t_i)`` for every tree ``[t_1 .. t_m]`` with the field at its root."""
@@ -209,6 +213,18 @@ class Reading:
     def _settle(self, nodes: int) -> None:
         """Solve for the unknowns at this level and correct every value that depends on them."""
         skeleton, level = self.skeleton, self.trees.level(nodes)
+        solution = self._solution(nodes)
+        fields = len(skeleton.principal)
+        for state in range(fields):
+            numbers = self.field.coefficients[state]
+            numbers[level.start : level.stop] = solution[state]
+            for flow in self._flows.values():
+                flow.settle_field(nodes, state, solution[state])
+        self._correct(nodes, solution)
+
+    def _solution(self, nodes: int) -> list[list[Number]]:
+        """Return the unknowns at this level, such that the equations of the step hold."""
+        skeleton, level = self.skeleton, self.trees.level(nodes)
         missing = []
         for unknown, name in zip(skeleton.unknowns, skeleton.equations, strict=True):
             right = self.values[name][level.start : level.stop]
@@ -216,13 +232,12 @@ class Reading:
                 left = self._flows[f"{unknown.name}[n]"].shifted(1, nodes)
                 right = [r - value for r, value in zip(right, left, strict=True)]
             missing.append(right)
-        solution = [self._weighted(row, missing) for row in skeleton.solved]
+        return [self._weighted(row, missing) for row in skeleton.solved]
+
+    def _correct(self, nodes: int, solution: Sequence[list[Number]]) -> None:
+        """Add what follows from the unknowns of this level to the flows and values."""
+        skeleton, level = self.skeleton, self.trees.level(nodes)
         fields = len(skeleton.principal)
-        for state in range(fields):
-            numbers = self.field.coefficients[state]
-            numbers[level.start : level.stop] = solution[state]
-            for flow in self._flows.values():
-                flow.settle_field(nodes, state, solution[state])
         for unknown, numbers in zip(skeleton.unknowns[fields:], solution[fields:], strict=True):
             name = f"{unknown.name}[n]" if unknown.kind == "series" else unknown.name
             if name in self._flows:

@@ -82,6 +82,7 @@ def analysis_data(analysis: Analysis, scheme: Scheme | None = None) -> dict[str,
         "principal_error_norm": norm and {"exact": format_exact(norm[0]), "value": norm[1]},
         "error_constant": _exact(a.error_constant),
         "modified_equation": a.modified_equation and _modified(a.modified_equation),
+        "modifying_equation": a.modifying_equation and _field(a.modifying_equation),
         "modified_sde": None,
         "stability": _stability(a.stability),
         "geometry": _geometry(a.geometry),
@@ -147,23 +148,25 @@ def _interval(interval: Interval) -> str:
     return f"{opening}{ends[0]}, {ends[1]}{closing}"
 
 
+def _field(field: Sequence[tuple[str, Sequence[TreeTerm]]]) -> dict[str, Any]:
+    return {
+        state: [
+            {
+                "tree": term.tree,
+                "h_power": term.h_power,
+                "coefficient": format_exact(term.coefficient),
+            }
+            for term in terms
+        ]
+        for state, terms in field
+    }
+
+
 def _modified(equation: ModifiedEquation) -> dict[str, Any]:
     field = equation.field
     form = equation.derivative_form
     return {
-        "field": None
-        if field is None
-        else {
-            state: [
-                {
-                    "tree": term.tree,
-                    "h_power": term.h_power,
-                    "coefficient": format_exact(term.coefficient),
-                }
-                for term in terms
-            ]
-            for state, terms in field
-        },
+        "field": None if field is None else _field(field),
         "derivative_form": None
         if form is None
         else [

@@ -44,7 +44,15 @@ KEYS = {
     *("v", "scheme", "title", "states", "fields", "params", "kind", "consistent", "order"),
     *("stage_order", "embedded_order", "strong_order", "weak_order", "order_special"),
     *("order_conditions", "principal_error", "principal_error_norm", "error_constant"),
-    *("modified_equation", "modified_sde", "stability", "geometry", "dispersion", "dissipation"),
+    *(
+        "modified_equation",
+        "modifying_equation",
+        "modified_sde",
+        "stability",
+        "geometry",
+        "dispersion",
+        "dissipation",
+    ),
     *("limits", "contraction", "cost", "expect", "notes"),
 }
 
