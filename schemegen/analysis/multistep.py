@@ -204,7 +204,9 @@ def _meeting(
     u = ring.from_sympy(unknown.as_expr())
 
     def lift(polynomial: sympy.Poly) -> sympy.Poly:
-        return sympy.Poly([ring.convert(c) for c in polynomial.rep.to_list()], _C, domain=ring)
+        return sympy.Poly(
+            [ring.convert_from(c, domain) for c in polynomial.rep.to_list()], _C, domain=ring
+        )
 
     whole = lift(below) * sympy.Poly([u], _C, domain=ring) - lift(above)
     if on.degree() < 1 or whole.degree() < 1:

@@ -229,3 +229,20 @@ def test_symplectic_euler_has_a_matrix() -> None:
     found = stability(item)
     assert found.matrix == ((1, z), (z, z**2 + 1))
     assert found.zero_stable is True
+
+
+def test_coefficients_with_roots_are_analysed_like_rational_ones() -> None:
+    from schemegen.pipeline import analyze, load
+
+    text = (
+        "scheme s {{\nstate u; drift f(u)\nmultistep {{\n| n+1 n n-1\n--\nu | 1 -1 0\n"
+        "f | 0 {0} (1 - {0})\n}}\nstart: euler\n}}\n"
+    )
+    surd = analyze(load(text.format("sqrt(9/4)"))).stability
+    plain = analyze(load(text.format("3/2"))).stability
+    assert surd.real_interval == plain.real_interval
+    found = analyze(load(text.format("sqrt(2)"))).stability.real_interval
+    assert found is not None
+    low = found[0]
+    assert sympy.Integer(0) == found[1]
+    assert float(low) == pytest.approx(-2 / (2 * 2**0.5 - 1), rel=1e-12)
