@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 from schemegen.diagnostics import Label, Source
 from schemegen.language.nodes import (
     Binding,
     Declaration,
-    ExpectStatement,
-    MapDefinition,
     MultistepBlock,
     Name,
     SchemeNode,
@@ -18,8 +16,8 @@ from schemegen.language.nodes import (
     TableauBlock,
 )
 from schemegen.scheme import declarations, noises, params, settings
-from schemegen.scheme.equations import equations, maps
-from schemegen.scheme.mentions import mentioned
+from schemegen.scheme.equations import equations
+from schemegen.scheme.maps import maps
 from schemegen.scheme.model import (
     Drift,
     Noise,
@@ -33,83 +31,16 @@ from schemegen.scheme.model import (
 )
 from schemegen.scheme.multisteps import multistep
 from schemegen.scheme.names import Names
-from schemegen.scheme.report import Report, similar
+from schemegen.scheme.report import Report
+from schemegen.scheme.statements import Parts, sort_statements, warn_unused
 from schemegen.scheme.tableaus import tableau_part
 
 __all__ = ["check_scheme"]
 
-KEYWORDS = (
-    "state",
-    "drift",
-    "param",
-    "noise",
-    "damping",
-    "solve",
-    "start",
-    "transition",
-    "edition",
-)
-OTHER_WORDS = ("const", "schedule", "stepsize", "map", "expect", "step", "tableau", "multistep")
 STATES = 16
 PARAMS = 64
 
 Lookup = Callable[[Name], Scheme | None]
-
-
-@dataclass(slots=True)
-class _Parts:
-    """The statements of a scheme by kind, in the order of the file."""
-
-    declarations: dict[str, list[Declaration]] = field(default_factory=dict)
-    bindings: list[Binding] = field(default_factory=list)
-    maps: list[MapDefinition] = field(default_factory=list)
-    steps: list[StepBlock] = field(default_factory=list)
-    tableaus: list[TableauBlock] = field(default_factory=list)
-    multisteps: list[MultistepBlock] = field(default_factory=list)
-    expectations: list[ExpectStatement] = field(default_factory=list)
-
-    def of(self, keyword: str) -> list[Declaration]:
-        return self.declarations.get(keyword, [])
-
-
-def _sort(report: Report, node: SchemeNode) -> _Parts:
-    found = _Parts()
-    for statement in node.statements:
-        match statement:
-            case Declaration(keyword=keyword):
-                if keyword.id in KEYWORDS:
-                    found.declarations.setdefault(keyword.id, []).append(statement)
-                else:
-                    _unknown_statement(report, keyword)
-            case Binding():
-                found.bindings.append(statement)
-            case MapDefinition():
-                found.maps.append(statement)
-            case StepBlock():
-                found.steps.append(statement)
-            case TableauBlock():
-                found.tableaus.append(statement)
-            case MultistepBlock():
-                found.multisteps.append(statement)
-            case ExpectStatement():
-                found.expectations.append(statement)
-    return found
-
-
-def _unknown_statement(report: Report, keyword: Name) -> None:
-    known = KEYWORDS + OTHER_WORDS
-    match = similar(keyword.id, known)
-    if match is None:
-        listed = ", ".join(f"`{word}`" for word in known)
-        report.add("E0102", f"unknown statement `{keyword.id}`", keyword.span, f"known: {listed}")
-        return
-    report.add(
-        "E0102",
-        f"unknown statement `{keyword.id}`",
-        keyword.span,
-        f"a statement with a similar name exists: `{match}`",
-        replacement=match,
-    )
 
 
 def _only(report: Report, nodes: list[Declaration]) -> Declaration | None:
@@ -136,7 +67,7 @@ def _edition(report: Report, nodes: list[Declaration]) -> None:
         )
 
 
-def _declare(names: Names, found: _Parts) -> tuple[tuple[State, ...], tuple[Drift, ...]]:
+def _declare(names: Names, found: Parts) -> tuple[tuple[State, ...], tuple[Drift, ...]]:
     """Enter every name, so that statements may stand in any order."""
     states = tuple(item for node in found.of("state") for item in declarations.states(names, node))
     drifts = tuple(item for node in found.of("drift") for item in declarations.drifts(names, node))
@@ -171,7 +102,7 @@ def _bindings(names: Names, nodes: list[Binding]) -> dict[str, list[object]]:
 def _update(
     names: Names,
     node: SchemeNode,
-    found: _Parts,
+    found: Parts,
     states: tuple[State, ...],
     drifts: tuple[Drift, ...],
     solver: Solver | None,
@@ -290,56 +221,6 @@ def _additive(report: Report, parts: list[TableauPart], blocks: list[TableauBloc
             )
 
 
-def _used(found: _Parts) -> set[str]:
-    """Return every name that is mentioned outside its own declaration."""
-    used: set[str] = set()
-    for block in found.steps:
-        used |= mentioned(item.value for item in block.assignments)
-    for tableau in found.tableaus:
-        for row in tableau.rows:
-            used |= mentioned([*row.cells, *([row.abscissa] if row.abscissa is not None else [])])
-        for weights in tableau.weights:
-            used |= mentioned(weights.cells)
-        used |= {word.id for word in tableau.modifiers}
-        if not any(word.id == "for" for word in tableau.modifiers):
-            used |= {target.name.id for item in found.of("drift") for target in item.targets}
-    for block_ in found.multisteps:
-        for lrow in block_.rows:
-            used |= {lrow.label.id} | mentioned(lrow.cells)
-    for definition in found.maps:
-        used |= mentioned([definition.body])
-    for binding in found.bindings:
-        used |= mentioned([binding.value])
-    for items in found.declarations.values():
-        for item in items:
-            for attribute in item.attributes:
-                used |= mentioned(attribute.values)
-            if item.keyword.id == "damping":
-                used |= {target.name.id for target in item.targets}
-    return used
-
-
-def _unused(names: Names, found: _Parts) -> None:
-    """Warn of names that nothing uses: a param would be dead weight in every network."""
-    report = names.report
-    if report.damaged or report.poisoned:
-        return
-    used = _used(found)
-    said = {
-        "param": ("W0304", "remove it; it would be a dead parameter"),
-        "noise": ("W0314", "remove it, or use it in an equation"),
-        "schedule": ("W0314", "remove it, or use it in an equation"),
-        "drift": ("W0314", "remove it, or use it in an equation"),
-        "const": ("W0314", "remove it"),
-    }
-    for name, kind in names.kinds.items():
-        if kind in said and name not in used:
-            code, help_text = said[kind]
-            if kind == "noise" and any(name in item.span.text for item in found.of("drift")):
-                continue
-            report.add(code, f"{kind} `{name}` is never used", names.spans[name], help_text)
-
-
 def check_scheme(report: Report, source: Source, node: SchemeNode, lookup: Lookup) -> Scheme | None:
     """Return the checked scheme, or None after reporting its mistakes.
 
@@ -347,7 +228,7 @@ def check_scheme(report: Report, source: Source, node: SchemeNode, lookup: Looku
     """
     before = len(report.diagnostics)
     names = Names(report)
-    found = _sort(report, node)
+    found = sort_statements(report, node)
     states, drifts = _declare(names, found)
     _limits(names)
     bindings = _bindings(names, found.bindings)
@@ -385,7 +266,7 @@ def check_scheme(report: Report, source: Source, node: SchemeNode, lookup: Looku
     claims = [declarations.expectation(names, item) for item in found.expectations]
     if report.spoiled_since(before) or update is None:
         return None
-    _unused(names, found)
+    warn_unused(names, found)
     if node.span.start in report.damaged:
         return None
     scheme = Scheme(
@@ -430,7 +311,7 @@ def _limits(names: Names) -> None:
             )
 
 
-def _noises(names: Names, found: _Parts, schedules: Iterable[Schedule]) -> tuple[Noise, ...]:
+def _noises(names: Names, found: Parts, schedules: Iterable[Schedule]) -> tuple[Noise, ...]:
     table = tuple(schedules)
     result: list[Noise] = []
     for node in found.of("noise"):
