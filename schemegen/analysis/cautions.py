@@ -12,7 +12,7 @@ from schemegen.analysis.parameter_set import Cell
 from schemegen.analysis.stability import LinearAnalysis
 from schemegen.diagnostics import Diagnostic, Span
 from schemegen.scheme.expressions import format_exact as printed
-from schemegen.scheme.model import Equations, Interval, Multistep, Param, Scheme, Tableaus
+from schemegen.scheme.model import Constant, Equations, Interval, Multistep, Param, Scheme, Tableaus
 from schemegen.step.program import Evaluate, Program, Solve, walk
 
 __all__ = ["cautions", "update_span", "within"]
@@ -72,15 +72,23 @@ def _zero_stability(scheme: Scheme, linear: LinearAnalysis) -> Iterator[Diagnost
     if isinstance(found, str):
         param = next((p for p in scheme.params if p.name == linear.zero_stable_symbol), None)
         bounds = None if param is None else bounds_of(param)
-        if param is not None and not (bounds and within(bounds, linear.zero_stable_cells)):
+        value = None if param is None else _fixed_value(param)
+        if param is not None and value is not None:
+            if not within(Interval(value, value, True, True), linear.zero_stable_cells):
+                yield Diagnostic(
+                    "E0402",
+                    f"the scheme is not zero-stable: it is for {found}, and `{param.name}` is "
+                    f"{printed(value)}",
+                    part_of(param.span, param.name),
+                    "choose a value of the set",
+                )
+        elif param is not None and not (bounds and within(bounds, linear.zero_stable_cells)):
             tail = "is not bounded" if bounds is None else "may leave that set"
             yield Diagnostic(
                 "W0402",
                 f"zero-stable only for {found}, and `{param.name}` {tail}",
                 part_of(param.span, param.name),
-                "learned values may leave the set; nothing is clamped"
-                if param.learnable
-                else "choose a value of the set",
+                "learned values may leave the set; nothing is clamped",
             )
 
 
@@ -107,6 +115,13 @@ def _rational_root(rho: Sequence[sympy.Expr], near: complex) -> str | None:
         if abs(float(root) - near.real) < 1e-6:
             return printed(root)
     return None
+
+
+def _fixed_value(param: Param) -> sympy.Expr | None:
+    """Return the number that a fixed param keeps for ever."""
+    if param.learnable or not isinstance(param.init, Constant):
+        return None
+    return param.init.value
 
 
 def bounds_of(param: Param) -> Interval | None:

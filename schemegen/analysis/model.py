@@ -125,7 +125,6 @@ class Stability:
     i_stable: bool | None = None
     real_interval: tuple[Exact | float, Exact | float] | None = None
     imaginary_interval: tuple[Exact | float, Exact | float] | None = None
-    linear_test: str | None = None
     ssp: Exact | float | None = None
     linear_monotonicity: Exact | float | None = None
 

@@ -206,7 +206,6 @@ def _stability(s: Stability) -> dict[str, Any]:
         "real_interval": s.real_interval and [_exact(end) for end in s.real_interval],
         "imaginary_interval": s.imaginary_interval
         and [_exact(end) for end in s.imaginary_interval],
-        "linear_test": s.linear_test,
         "ssp": _exact(s.ssp),
         "linear_monotonicity": _exact(s.linear_monotonicity),
     }

@@ -174,11 +174,7 @@ def _stability(s: Stability, claims: dict[str, Verdict], script: Script) -> Iter
     if s.numerator is not None and s.denominator is not None:
         text = script.quotient(s.numerator, s.denominator, "z")
         yield Fact("stability.function", "R(z)", text)
-    if s.linear_test is not None:
-        yield Fact(
-            "stability.linear_test", "linear test", f"stable for {script.pretty(s.linear_test)}"
-        )
-    elif s.real_interval is not None:
+    if s.real_interval is not None:
         text = _interval(s.real_interval, script, "real", "")
         if s.imaginary_interval is not None:
             text += ", " + _interval(s.imaginary_interval, script, "imaginary", "i")
