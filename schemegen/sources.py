@@ -103,4 +103,6 @@ def _similar(path: Path) -> str | None:
         near = difflib.get_close_matches(path.name, names, n=1)
         if near:
             return f"a similar name exists: {display(path.parent / near[0])}"
+    if path == Path(path.name) and (resource_dir("zoo") / "schemes" / f"{path}.scheme").is_file():
+        return f"for the scheme of the zoo write `zoo/{path}`"
     return None

@@ -79,3 +79,9 @@ def test_source_of_tells_text_path_and_name(folder: Path) -> None:
         source_of("rk2.scheme")
     with pytest.raises(UsageError, match="no file"):
         source_of(Path("a.scheme"))
+
+
+def test_a_name_of_the_zoo_is_pointed_at() -> None:
+    with pytest.raises(UsageError) as caught:
+        read("lm_resnet")
+    assert caught.value.help == "for the scheme of the zoo write `zoo/lm_resnet`"
