@@ -12,6 +12,7 @@ import sympy
 from schemegen.backends import modules
 from schemegen.backends.builder import Builder, Construction, Mark, Number, Place, Ref
 from schemegen.backends.coefficients import Value, number, scheduled, write, write_value
+from schemegen.backends.dropping import Dropped, dropped
 from schemegen.backends.implicit import solve
 from schemegen.backends.initial import raw_parameter
 from schemegen.backends.names import attribute, variable
@@ -117,6 +118,8 @@ class Step:
         self.symbols: dict[sympy.Symbol, Value] = {}
         self.reverse: dict[sympy.Symbol, Value] = {}
         self.known = self.numbers()
+        self.dropped: Mapping[str, Dropped] = {}
+        self.pending: dict[str, tuple[Ref, ...]] = {}
 
     # --- what is known before the first call ---------------------------------------------------------
 
@@ -177,7 +180,10 @@ class Step:
         """Write the step from the states and registers; return the new states and registers."""
         self.enter(states)
         registers = self.recall(history)
-        for statement in self.statements():
+        statements = self.statements()
+        memory = frozenset(of for of, _ in remembered(self.network.program))
+        self.dropped = dropped(self.program, statements, memory)
+        for statement in statements:
             self.statement(statement)
         fresh = {f"{s.name}": self.values[f"{s.name}[n+1]"] for s in self.network.program.states}
         given = {
@@ -313,7 +319,28 @@ class Step:
         if self.activated is not None and self.strided(item) and item.at[0] in self.raw:
             block = self.builder.attribute(place)
             return self.builder.call("transform", (block, self.activated), name)
+        found = self.dropped.get(item.target)
+        into, out = self.block_widths(item)
+        if found is not None and into == out and not (self.strided(item) and self.plan.stride > 1):
+            return self.kept(item, found, (self.builder.attribute(place), at), name)
         return self.builder.module(place, (at, *self.call_number(drift, item)), name)
+
+    def kept(self, item: Evaluate, found: Dropped, called: tuple[Ref, Ref], name: str) -> Ref:
+        """Write the evaluation of a slope where a draw keeps it: in its combination if there is one."""
+        draw = self.tensors(found.noise.symbol)[found.noise.symbol]
+        drift = self.program.field(item.field)
+        self.pending[item.target] = (*called, draw, *self.call_number(drift, item))
+        if found.once:
+            return None
+        zero = self.builder.call("torch.zeros_like", (called[1],), f"{name}_zero")
+        return self.add_kept(zero, draw, item.target, name)
+
+    def add_kept(self, total: Ref, factor: Ref, value: str, name: str) -> Ref:
+        """Write ``total + factor * slope``, with the slope's evaluation where it is kept."""
+        block, at, draw, *call = self.pending.pop(value)
+        place = Place(f"kept_{variable(value)}")
+        self.builder.declare_module(place, Construction("Kept"))
+        return self.builder.module(place, (block, at, draw, total, factor, *call), name)
 
     def call_number(self, drift: Field, item: Evaluate) -> tuple[Number, ...]:
         """Return which statistics an evaluation uses, nothing where its block has one set."""
@@ -372,6 +399,13 @@ class Step:
         """Write ``total + coefficient * value``; ``total`` None is zero."""
         if value == ONES:
             return self.add_constant(total, coefficient, name)
+        if value in self.pending:
+            factor = write(self.builder, coefficient, self.tensors(coefficient), f"{name}_c")
+            if total is None:
+                total = self.builder.call(
+                    "torch.zeros_like", (self.pending[value][1],), f"{name}_zero"
+                )
+            return self.add_kept(total, factor, value, name)
         tensor = self.value(value)
         if coefficient.free_symbols:
             return self.add_scaled(total, coefficient, tensor, name)

@@ -6,8 +6,19 @@ import math
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import FunctionCtx
 
-__all__ = ["NOISES", "Bernoulli", "Gaussian", "Noise", "Rademacher", "Uniform", "Wiener"]
+__all__ = [
+    "NOISES",
+    "Absent",
+    "Bernoulli",
+    "Gaussian",
+    "Kept",
+    "Noise",
+    "Rademacher",
+    "Uniform",
+    "Wiener",
+]
 
 
 class Noise(nn.Module):
@@ -98,6 +109,61 @@ class Rademacher(Noise):
 
     def draw(self, out: Tensor, *arguments: float | Tensor) -> Tensor:
         return out.bernoulli_(0.5) * 2 - 1
+
+
+class Absent(torch.autograd.Function):
+    """The sum as it was, without a branch that was not run; the gradients of its parameters are zero.
+
+    They are zero and not missing, as behind a mask: optimisers treat both alike, and data-parallel replicas
+    that ran the branch do not wait for those that did not.
+    """
+
+    @staticmethod
+    def forward(ctx: FunctionCtx, total: Tensor, *parameters: Tensor) -> Tensor:
+        ctx.parameters = parameters  # type: ignore[attr-defined]
+        return total.view_as(total)
+
+    @staticmethod
+    def backward(ctx: FunctionCtx, gradient: Tensor) -> tuple[Tensor, ...]:
+        parameters = ctx.parameters  # type: ignore[attr-defined]
+        return gradient, *(torch.zeros_like(item) for item in parameters)
+
+
+class Kept(nn.Module):
+    """``total + factor * block(x)`` where a draw of 0 or 1 (``factor`` vanishes with it) keeps the branch.
+
+    Only the kept rows are evaluated, or nothing at all where one draw serves the batch. The step is the one
+    of the mask, except for batch statistics: they are those of the kept rows alone, and a branch that nothing
+    keeps leaves its running statistics as they were (Huang et al., 2016). In eval mode, and in a compiled or
+    exported graph, whose shapes cannot depend on a draw, the whole batch is evaluated and masked.
+    """
+
+    def forward(
+        self,
+        block: nn.Module,
+        x: Tensor,
+        draw: Tensor,
+        total: Tensor,
+        factor: Tensor,
+        *call: int,
+    ) -> Tensor:
+        whole = not self.training or x.is_meta or torch.compiler.is_compiling()
+        if whole or total.shape != x.shape:
+            return torch.addcmul(total, block(x, *call), factor)
+        if draw.shape[0] == 1 != x.shape[0]:
+            rows = None if bool(draw.any()) else draw.new_empty(0, dtype=torch.long)
+        else:
+            rows = draw.flatten().nonzero().squeeze(1)
+            single = rows.shape[0] == 1 and x[0, 0].numel() == 1  # one value has no variance
+            rows = None if single or rows.shape[0] == x.shape[0] else rows
+        if rows is None:
+            return torch.addcmul(total, block(x, *call), factor)
+        if rows.shape[0] == 0:
+            result: Tensor = Absent.apply(total, *block.parameters())
+            return result
+        found = block(x.index_select(0, rows), *call)
+        scale = factor if factor.shape[0] == 1 else factor.index_select(0, rows)
+        return total.index_add(0, rows, (found * scale).to(total.dtype))
 
 
 NOISES: dict[str, type[Noise]] = {

@@ -161,7 +161,8 @@ class Noise:
     ``kind``: ``wiener`` (mean 0, variance h), ``gaussian`` (0, s^2), ``bernoulli`` (p), ``uniform``
     (a, b), ``rademacher``; ``arguments`` are its parameters. ``scope``: ``element, channel, sample,
     batch``. ``evaluation``: ``mean``, ``sample``, ``off``. ``active``: ``train``, ``always``.
-    ``backward``: ``same``, ``redraw``, ``mean``.
+    ``backward``: ``same``, ``redraw``, ``mean``. ``compute``: whether a branch that a Bernoulli draw
+    multiplies is evaluated only where it is ``kept``, or for ``all`` samples and masked.
     """
 
     name: str
@@ -172,6 +173,7 @@ class Noise:
     active: str = "train"
     evaluation: str = "mean"
     backward: str = "same"
+    compute: str = "kept"
 
     @property
     def symbol(self) -> sympy.Symbol:

@@ -16,7 +16,7 @@ from schemegen.scheme.names import Names
 __all__ = ["KINDS", "noises", "probabilities"]
 
 KINDS = {"wiener": 0, "gaussian": 1, "bernoulli": 1, "uniform": 2, "rademacher": 0}
-KNOWN = (*KINDS, "scope", "active", "eval", "backward")
+KNOWN = (*KINDS, "scope", "active", "eval", "backward", "compute")
 
 
 def _arguments(
@@ -81,6 +81,7 @@ def noises(names: Names, node: Declaration) -> tuple[Noise, ...]:
     active = attributes.word("active", ("train", "always"), "train")
     evaluation = attributes.word("eval", ("mean", "sample", "off"), "mean")
     backward = attributes.word("backward", ("same", "redraw", "mean"), "same")
+    compute = attributes.word("compute", ("kept", "all"), "kept")
     if arguments is None:
         return ()
     values, spans = arguments
@@ -98,6 +99,7 @@ def noises(names: Names, node: Declaration) -> tuple[Noise, ...]:
             active,
             evaluation,
             backward,
+            compute,
         )
         found_noises.append(noise)
         _mean_differs(names, noise, attributes)
