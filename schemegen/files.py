@@ -15,8 +15,8 @@ __all__ = ["MARK", "write_atomically", "write_folder"]
 MARK = ".schemegen"
 
 
-def write_atomically(path: Path, text: str) -> None:
-    """Replace the text of ``path``; its permissions stay, and a link stays a link."""
+def write_atomically(path: Path, content: str | bytes) -> None:
+    """Replace what is in ``path``; its permissions stay, and a link stays a link."""
     target = path.resolve()
     try:
         mode = target.stat().st_mode & 0o777 if target.exists() else 0o666 & ~_umask()
@@ -25,8 +25,8 @@ def write_atomically(path: Path, text: str) -> None:
         raise UsageError(f"{path} cannot be written: {_reason(error)}") from None
     temporary = Path(name)
     try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="") as stream:
-            stream.write(text)
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(content.encode("utf-8") if isinstance(content, str) else content)
         temporary.chmod(mode)
         temporary.replace(target)
     except BaseException as error:

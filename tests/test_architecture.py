@@ -45,7 +45,8 @@ LIBRARIES = {
     "safetensors": {"training"},
     "click": {"cli"},
     "rich": {"report", "training", "cli"},
-    "numpy": {"analysis", "walk", *FROM_NETWORK_ON},
+    "matplotlib": {"report"},
+    "numpy": {"analysis", "report", "walk", *FROM_NETWORK_ON},
 }
 
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from schemegen.cli.console import Console
 from schemegen.cli.options import common, inputs
+from schemegen.cli.plotting import KINDS, plot_file
 from schemegen.cli.policy import Policy, warnings_options
 from schemegen.cli.settings import settings
+from schemegen.files import write_atomically
 from schemegen.pipeline import examine, raise_errors, study
 from schemegen.sources import read
 
@@ -38,6 +42,20 @@ __all__ = ["command"]
     callback=settings,
     help="Replace a param by an exact number. May be repeated.",
 )
+@click.option(
+    "--plot",
+    "plot",
+    metavar="OUT",
+    callback=plot_file,
+    help="Write a picture as well: a file .svg, .png or .pdf.",
+)
+@click.option(
+    "--plot-kind",
+    type=click.Choice(KINDS),
+    default="region",
+    show_default=True,
+    help="What the picture shows.",
+)
 @warnings_options
 @common
 @click.pass_obj
@@ -48,19 +66,37 @@ def command(
     order: int | None,
     style: str,
     values: dict[str, str],
+    plot: Path | None,
+    plot_kind: str,
     policy: Policy,
 ) -> int:
     """Print order conditions, modified equation, stability and structure of FILE, exactly.
 
-    FILE may also be zoo/NAME. JSON is one object, or a list where the file declares several schemes.
+    FILE may also be zoo/NAME. JSON is one object, or a list where the file declares several schemes; the
+    name of a picture then gets the name of each scheme.
     """
     checked, found = examine(read(file, stdin_name), values=values)
     raise_errors(found)
     units = [study(scheme, order=order) for scheme in checked.schemes]
     shown = policy.keep([*found, *(item for unit in units for item in unit.diagnostics)])
     console.show(shown)
+    if plot is not None:
+        write_plots(units, plot, plot_kind, console)
     console.out(written(units, style, console))
     return 1 if policy.fails(shown) else 0
+
+
+def write_plots(units: Sequence[Unit], path: Path, kind: str, console: Console) -> None:
+    """Write a picture of each scheme: to ``path``, or where there are several to ``name-scheme.svg``."""
+    from schemegen.report.plots import picture
+
+    form = path.suffix[1:].lower()
+    pictures = [(unit, picture(kind, form, unit.analysis, unit.scheme)) for unit in units]
+    for unit, data in pictures:
+        name = f"{path.stem}-{unit.scheme.name}{path.suffix}"
+        target = path if len(units) == 1 else path.with_name(name)
+        write_atomically(target, data)
+        console.say(f"wrote {target}")
 
 
 def written(units: list[Unit], style: str, console: Console) -> str:

@@ -179,3 +179,62 @@ def test_step_says_what_it_assumes() -> None:
 @pytest.mark.parametrize("size", ["0", "-1", "k", "1/0", ""])
 def test_step_size_is_a_positive_exact_number(size: str) -> None:
     assert invoke("step", "zoo/rk2", "--h", size).exit_code == 2
+
+
+def test_analyze_plot_writes_the_picture_and_says_so(folder: Path) -> None:
+    pytest.importorskip("matplotlib")
+    result = invoke("analyze", "zoo/rk2", "--plot", "region.svg")
+    assert result.exit_code == 0
+    assert "wrote region.svg" in result.stderr
+    assert "order" in result.stdout
+    assert (folder / "region.svg").read_bytes().startswith(b"<?xml")
+    assert invoke("analyze", "zoo/rk2", "--plot", "t.pdf", "--plot-kind", "trees").exit_code == 0
+    assert (folder / "t.pdf").read_bytes().startswith(b"%PDF")
+
+
+def test_analyze_plot_of_several_schemes(folder: Path) -> None:
+    pytest.importorskip("matplotlib")
+    assert invoke("analyze", "-", "--plot", "all.png", text=TWO).exit_code == 0
+    assert sorted(path.name for path in folder.glob("*.png")) == ["all-one.png", "all-two.png"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "part"),
+    [
+        (("zoo/rk2", "--plot", "region.gif"), "none of .svg, .png, .pdf"),
+        (("zoo/ars222", "--plot", "region.svg"), "no stability function to draw"),
+        (("zoo/bdf2", "--plot", "o.svg", "--plot-kind", "order-star"), "no order star"),
+        (("zoo/rk2", "--plot", "no/where.svg"), "cannot be written"),
+    ],
+)
+def test_analyze_plot_that_cannot_be(arguments: tuple[str, ...], part: str, folder: Path) -> None:
+    pytest.importorskip("matplotlib")
+    result = invoke("analyze", *arguments)
+    assert result.exit_code == 2
+    assert part in result.stderr
+    assert not list(folder.iterdir())
+
+
+def test_analyze_without_a_plot_leaves_matplotlib_alone() -> None:
+    import os
+    import subprocess
+    import sys
+
+    import schemegen
+
+    code = (
+        "import sys\nfrom schemegen.cli.application import cli\n"
+        "try:\n    cli(['analyze', 'zoo/rk2', '--as', 'json'])\n"
+        "except SystemExit as end:\n    assert end.code == 0\n"
+        "assert 'matplotlib' not in sys.modules\n"
+    )
+    package = str(Path(schemegen.__file__).parent.parent)
+    settings = os.environ | {"PYTHONPATH": package}
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, env=settings)
+
+
+def test_plot_options_are_those_of_the_pictures() -> None:
+    from schemegen.cli import plotting
+    from schemegen.report import plots
+
+    assert (plotting.KINDS, plotting.FORMATS) == (plots.KINDS, plots.FORMATS)

@@ -1,0 +1,105 @@
+"""Figures and files: one style, the Agg family of backends, bytes that are equal from run to run.
+
+Everything here is drawn on :class:`matplotlib.figure.Figure` itself; pyplot, its windows and its global state are
+never touched, and a user's own matplotlibrc changes nothing.
+"""
+
+from __future__ import annotations
+
+import io
+import textwrap
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
+
+from schemegen.diagnostics import UsageError
+from schemegen.report.forest import COLORS
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+__all__ = ["FORMATS", "INK", "PALETTE", "bare_figure", "plane", "rendered", "require", "style"]
+
+FORMATS = ("svg", "png", "pdf")
+
+PALETTE = COLORS
+INK = "#1f2328"
+FAINT = "#8c959f"
+TITLE_WIDTH = 72
+
+STYLE = {
+    "axes.edgecolor": FAINT,
+    "axes.labelcolor": INK,
+    "axes.labelsize": 11,
+    "figure.titlesize": 12,
+    "axes.unicode_minus": True,
+    "figure.dpi": 100,
+    "font.family": ["DejaVu Sans"],
+    "font.size": 10,
+    "legend.fontsize": 9,
+    "legend.frameon": False,
+    "savefig.dpi": 160,
+    "svg.fonttype": "path",
+    "svg.hashsalt": "schemegen",
+    "text.color": INK,
+    "text.parse_math": False,  # a title is text: its dollars are no mathematics
+    "text.usetex": False,
+    "xtick.color": INK,
+    "ytick.color": INK,
+}
+
+# No date, no version: two runs give equal bytes.
+METADATA: dict[str, dict[str, Any]] = {
+    "svg": {"Creator": None, "Date": None, "Format": None, "Type": None},
+    "png": {"Software": None},
+    "pdf": {"Creator": None, "Producer": None, "CreationDate": None},
+}
+
+
+def require() -> None:
+    """Raise :class:`UsageError` where matplotlib is not installed."""
+    if find_spec("matplotlib") is None:
+        raise UsageError("pictures need matplotlib", "pip install 'schemegen[plot]'")
+
+
+@contextmanager
+def style() -> Iterator[None]:
+    """Draw in the one style, whatever matplotlibrc says."""
+    from matplotlib import style as styles
+
+    with styles.context(["default", STYLE], after_reset=True):
+        yield
+
+
+def bare_figure(width: float, height: float) -> Figure:
+    """Return an empty figure, its sides in inches."""
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def plane(title: str, x: str, y: str) -> tuple[Figure, Axes]:
+    """Return a figure with one pair of axes of equal scale, their zero lines and labels."""
+    figure = bare_figure(6.4, 5.4)
+    axes = figure.add_subplot()
+    axes.set_aspect("equal", adjustable="box")
+    axes.axhline(0, color=FAINT, linewidth=0.7, zorder=1)
+    axes.axvline(0, color=FAINT, linewidth=0.7, zorder=1)
+    axes.set_xlabel(x)
+    axes.set_ylabel(y)
+    # matplotlib's own wrapping reads a text between dollars as mathematics.
+    figure.suptitle("\n".join(textwrap.wrap(title, TITLE_WIDTH)))
+    return figure, axes
+
+
+def rendered(figure: Figure, form: str) -> bytes:
+    """Return the figure as a file of ``form``: ``svg``, ``png`` or ``pdf``."""
+    stream = io.BytesIO()
+    with style(), warnings.catch_warnings():
+        # A title may use letters that the font lacks; they are drawn as boxes, and that is all.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        figure.savefig(stream, format=form, metadata=METADATA[form])
+    return stream.getvalue()
