@@ -104,7 +104,7 @@ def prepare(
 
     Errors: :class:`SchemeError` with all mistakes; warnings are in ``Unit.diagnostics``.
     """
-    from schemegen.scheme import fit
+    from schemegen.scheme import bind, fit
 
     python = dict(blocks or {})
     import_blocks(python)
@@ -117,7 +117,7 @@ def prepare(
         unit = study(scheme, order=order)
         said = in_order((*remarks, *fit(scheme, spec, python_blocks=python), *unit.diagnostics))
         named = tuple(python.items())
-        units.append(Unit(scheme, unit.program, unit.analysis, spec, named, said))
+        units.append(Unit(scheme, unit.program, unit.analysis, bind(scheme, spec), named, said))
     raise_errors((*found, *(item for unit in units for item in unit.diagnostics)))
     if found and units:
         # What was said of the whole text is shown once, with its first scheme.

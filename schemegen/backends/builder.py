@@ -186,6 +186,7 @@ CONSTRUCTORS: dict[str, Callable[..., nn.Module]] = {
     "Sequence": layers.Sequence,
     "Solver": solvers.Solver,
     **{cls.__name__: cls for cls in noise.NOISES.values()},
+    "Drop": noise.Drop,
     "Kept": noise.Kept,
     **{f"nn.{name}": getattr(nn, name) for name in (*KERNELS, *ACTIVATIONS)},
 }

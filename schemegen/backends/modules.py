@@ -7,10 +7,15 @@ from collections.abc import Mapping
 from dataclasses import replace
 from fractions import Fraction
 
+import sympy
+
 from schemegen.backends.builder import Construction
+from schemegen.backends.coefficients import number
 from schemegen.backends.layers import LAYERS, LayerShape
 from schemegen.diagnostics import Diagnostic, SchemeError
 from schemegen.network.blocks import BLOCKS
+from schemegen.network.noise import NOISES
+from schemegen.scheme.model import Noise
 from schemegen.scheme.network import Block, Layer, NetworkSpec
 from schemegen.step.program import Field
 
@@ -54,8 +59,12 @@ def block(
     widths: tuple[int, int],
     stride: int,
     calls: int,
+    known: Mapping[sympy.Symbol, sympy.Expr],
 ) -> Construction:
-    """Return the construction of a drift's branch from ``widths[0]`` to ``widths[1]`` channels."""
+    """Return the construction of a drift's branch from ``widths[0]`` to ``widths[1]`` channels.
+
+    ``known`` are the values that the arguments of its noises have at the step.
+    """
     item = declared(field, spec, overrides)
     hints = ("in_width", "out_width", "stride", "calls")
     if item.kind == PYTHON:
@@ -63,7 +72,7 @@ def block(
         return Construction(f"python:{target}", (*widths, stride), hints=hints)
     if item.kind == "seq":
         shape = LayerShape(widths[0], widths[1], stride, calls, len(spec.input_shape) == 3)
-        return Construction("Sequence", children=chain(item.layers, shape, widths[1]))
+        return Construction("Sequence", children=chain(item.layers, shape, widths[1], known))
     if item.kind not in BLOCKS:
         raise SchemeError([Diagnostic("E0601", f"unknown block `{item.kind}`", item.span)])
     name = BLOCKS[item.kind].__name__
@@ -83,7 +92,12 @@ def options(item: Block) -> tuple[tuple[str, int], ...]:
     return tuple((name, int(text)) for name, text in item.options)
 
 
-def chain(layers: tuple[Layer, ...], shape: LayerShape, last: int) -> tuple[Construction, ...]:
+def chain(
+    layers: tuple[Layer, ...],
+    shape: LayerShape,
+    last: int,
+    known: Mapping[sympy.Symbol, sympy.Expr],
+) -> tuple[Construction, ...]:
     """Return the layers in a row: the first kernel takes the stride, every kernel the new width.
 
     ``conv(size, width)`` names another width inside; the last kernel always ends at ``last``.
@@ -92,6 +106,9 @@ def chain(layers: tuple[Layer, ...], shape: LayerShape, last: int) -> tuple[Cons
     result = []
     width, stride = shape.in_width, shape.stride
     for index, item in enumerate(layers):
+        if item.noise is not None:
+            result.append(drop(item.noise, known))
+            continue
         arguments = numbers(item)
         if index in kernels:
             wide = int(arguments[1]) if item.name == "conv" and len(arguments) > 1 else last
@@ -102,6 +119,14 @@ def chain(layers: tuple[Layer, ...], shape: LayerShape, last: int) -> tuple[Cons
             here = replace(shape, in_width=width, out_width=width, stride=1)
         result.append(construction(item, arguments, here))
     return tuple(result)
+
+
+def drop(noise: Noise, known: Mapping[sympy.Symbol, sympy.Expr]) -> Construction:
+    """Return the layer that multiplies by a noise of mean 1."""
+    options = (noise.scope, noise.active, noise.evaluation)
+    inner = Construction(NOISES[noise.kind].__name__, options)
+    arguments = (item.xreplace(known) for item in noise.parameters)
+    return Construction("Drop", tuple(float(number(item)) for item in arguments), (inner,))
 
 
 def stem(spec: NetworkSpec) -> tuple[tuple[str, Construction], ...]:

@@ -370,7 +370,9 @@ class Step:
             place = self.network.shared_block(key, name)
         stride = self.plan.stride if self.strided(item) else 1
         spec, overrides = self.network.spec, self.network.overrides
-        construction = modules.block(drift, spec, overrides, pair, stride, self.calls(drift, key))
+        construction = modules.block(
+            drift, spec, overrides, pair, stride, self.calls(drift, key), self.known
+        )
         self.builder.declare_module(place, construction)
         return place
 
@@ -492,11 +494,8 @@ class Step:
         kind = NOISES[noise.kind].__name__
         options = (noise.scope, active, evaluation)
         self.builder.declare_module(place, Construction(kind, options))
-        arguments = noise.arguments
-        if noise.kind == "wiener" and not arguments:
-            arguments = (H,)
         values = []
-        for argument in arguments:
+        for argument in noise.parameters:
             known = self.coefficient(argument)
             values.append(write(self.builder, known, self.tensors(known), f"{noise.name}_p"))
         like = self.values[f"{self.network.program.states[0].name}[n]"]

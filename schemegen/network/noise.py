@@ -12,6 +12,7 @@ __all__ = [
     "NOISES",
     "Absent",
     "Bernoulli",
+    "Drop",
     "Gaussian",
     "Kept",
     "Noise",
@@ -51,9 +52,18 @@ class Noise(nn.Module):
         kept = {"element": x.dim(), "channel": 2, "sample": 1, "batch": 0}[self.scope]
         return [x.shape[i] if i < kept else 1 for i in range(x.dim())]
 
-    def forward(self, x: Tensor, *arguments: float | Tensor) -> Tensor:
+    def factor(self, draw: Tensor, *arguments: float) -> Tensor:
+        """Return the draw as a factor of mean 1: divided by its mean, or added to 1 where that is 0."""
+        mean = self.mean(*arguments)
+        return draw / mean if mean else 1 + draw
+
+    def drawing(self) -> bool:
+        """Return whether a call draws in the present mode."""
         trained = self.training and self.active != "never"
-        if trained or self.active == "always" or self.evaluation == "sample":
+        return trained or self.active == "always" or self.evaluation == "sample"
+
+    def forward(self, x: Tensor, *arguments: float | Tensor) -> Tensor:
+        if self.drawing():
             return self.draw(x.new_empty(self.shape(x)), *arguments)
         value = self.off(*arguments) if self.evaluation == "off" else self.mean(*arguments)
         return x.new_ones([1] * x.dim()) * value
@@ -90,6 +100,9 @@ class Bernoulli(Noise):
 
     def off(self, *arguments: float | Tensor) -> float | Tensor:
         return 1.0
+
+    def factor(self, draw: Tensor, *arguments: float) -> Tensor:
+        return super().factor(draw, *arguments) if arguments[0] else draw
 
 
 class Uniform(Noise):
@@ -164,6 +177,23 @@ class Kept(nn.Module):
         found = block(x.index_select(0, rows), *call)
         scale = factor if factor.shape[0] == 1 else factor.index_select(0, rows)
         return total.index_add(0, rows, (found * scale).to(total.dtype))
+
+
+class Drop(nn.Module):
+    """A layer ``drop(b)`` inside a block: ``x`` times a noise of mean 1, ``x`` itself where none is drawn.
+
+    For a Bernoulli noise of an element it is dropout with keep probability p (Srivastava et al., 2014).
+    """
+
+    def __init__(self, noise: Noise, *arguments: float) -> None:
+        super().__init__()
+        self.noise = noise
+        self.arguments = arguments
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.noise.drawing():
+            return x
+        return x * self.noise.factor(self.noise(x, *self.arguments), *self.arguments)
 
 
 NOISES: dict[str, type[Noise]] = {

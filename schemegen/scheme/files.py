@@ -7,9 +7,10 @@ from pathlib import Path
 
 from schemegen.diagnostics import Diagnostic, Label, Source, Span, in_order
 from schemegen.language import Parsed, parse
-from schemegen.language.nodes import Import, Name, NetworkNode, SchemeNode
+from schemegen.language.nodes import Declaration, Import, Name, NetworkNode, SchemeNode
 from schemegen.resources import resource_dir
 from schemegen.scheme.checker import check_scheme
+from schemegen.scheme.mentions import mentioned
 from schemegen.scheme.model import Multistep, Scheme
 from schemegen.scheme.network import NetworkSpec
 from schemegen.scheme.networks import check_network
@@ -53,6 +54,15 @@ def _check(parsed: Parsed, files: _Files, depth: int) -> Checked:
     networks: list[NetworkSpec] = []
     own: list[Scheme] = []
     seen: dict[str, Span] = {}
+    in_blocks = frozenset(
+        name
+        for item in parsed.file.items
+        if isinstance(item, NetworkNode)
+        for statement in item.statements
+        if isinstance(statement, Declaration)
+        for attribute in statement.attributes
+        for name in mentioned(attribute.values)
+    )
     imported: list[Scheme] = []
     for item in parsed.file.items:
         if isinstance(item, Import):
@@ -77,7 +87,7 @@ def _check(parsed: Parsed, files: _Files, depth: int) -> Checked:
         seen.setdefault(item.name.id, item.name.span)
         if isinstance(item, SchemeNode):
             # names that were poisoned in one scheme say nothing of the next
-            local = Report(parsed.poisoned, parsed.damaged, files.pedantic)
+            local = Report(parsed.poisoned, parsed.damaged, files.pedantic, in_blocks=in_blocks)
             local.diagnostics = report.diagnostics
             scheme = check_scheme(local, source, item, lookup)
             schemes[item.name.id] = scheme

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from schemegen import exact
 from schemegen.diagnostics import Diagnostic, Span
@@ -13,7 +14,7 @@ from schemegen.scheme.network import Block, NetworkSpec
 from schemegen.scheme.networks import BLOCKS
 from schemegen.scheme.report import Report
 
-__all__ = ["fit", "history"]
+__all__ = ["bind", "fit", "history"]
 
 
 def history(scheme: Scheme) -> int:
@@ -53,7 +54,59 @@ def fit(
     _strides(report, spec)
     _history(report, scheme, spec)
     _norm_statistics(report, scheme, spec)
+    _drops(report, scheme, spec)
     return tuple(report.diagnostics)
+
+
+def bind(scheme: Scheme, spec: NetworkSpec) -> NetworkSpec:
+    """Return the network with the noises of ``scheme`` in its layers ``drop(b)``."""
+    noises = {item.name: item for item in scheme.noises}
+
+    def bound(block: Block) -> Block:
+        layers = (
+            replace(item, noise=noises[item.draws]) if item.draws in noises else item
+            for item in block.layers
+        )
+        return replace(block, layers=tuple(layers))
+
+    return replace(spec, blocks=tuple(map(bound, spec.blocks)))
+
+
+def _drops(report: Report, scheme: Scheme, spec: NetworkSpec) -> None:
+    """Report ``drop(b)`` in a block where ``b`` is no noise, or one that a block cannot draw."""
+    noises = {item.name: item for item in scheme.noises}
+    learnable = {item.symbol: item.name for item in scheme.params if item.learnable}
+    schedules = {item.symbol: item.name for item in scheme.schedules}
+    used = {drift.block: drift for drift in scheme.drifts}
+    for block in spec.blocks:
+        for layer in block.layers:
+            if layer.draws is None or block.name not in used:
+                continue
+            if layer.draws not in noises:
+                report.unknown(
+                    "E0608",
+                    f"`{scheme.name}` declares no noise `{layer.draws}` for block `{block.name}`",
+                    layer.draws,
+                    layer.span,
+                    noises,
+                    "noise",
+                )
+                continue
+            noise = noises[layer.draws]
+            symbols = set().union(*(item.free_symbols for item in noise.arguments))
+            told = sorted(learnable[item] for item in symbols if item in learnable)
+            if told:
+                reason, cure = f"`{told[0]}` is learnable", "use a const or a schedule"
+            elif noise.backward != "same":
+                reason = f"it has `backward {noise.backward}`"
+                cure = "let it multiply the drift in the equations"
+            elif used[block.name].weights == "network" and symbols & set(schedules):
+                name = sorted(schedules[item] for item in symbols & set(schedules))[0]
+                reason = f"`{name}` changes from step to step and the block does not"
+                cure = "use a const, or `weights per step`"
+            else:
+                continue
+            report.add("E0608", f"a block cannot draw `{noise.name}`: {reason}", layer.span, cure)
 
 
 def _blocks(report: Report, scheme: Scheme, spec: NetworkSpec, given: frozenset[str]) -> None:

@@ -176,6 +176,11 @@ class Noise:
     compute: str = "kept"
 
     @property
+    def parameters(self) -> tuple[Coefficient, ...]:
+        """What a draw depends on: the arguments, and h for an increment of Brownian motion."""
+        return (sympy.Symbol("h"),) if self.kind == "wiener" else self.arguments
+
+    @property
     def symbol(self) -> sympy.Symbol:
         return sympy.Symbol(self.name)
 

@@ -5,17 +5,29 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from schemegen.diagnostics import Source, Span
+from schemegen.scheme.model import Noise
 
 __all__ = ["Block", "Layer", "NetworkSpec", "Stage"]
 
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """``conv(3)``, ``bn``, ``drop(b)``: a layer's name and its arguments as exact text."""
+    """``conv(3)``, ``bn``, ``drop(b)``: a layer's name and its arguments as exact text.
+
+    ``noise`` is what ``drop(b)`` multiplies by, once the network is bound to a scheme that declares ``b``.
+    """
 
     name: str
     arguments: tuple[str, ...]
     span: Span = field(compare=False, repr=False)
+    noise: Noise | None = None
+
+    @property
+    def draws(self) -> str | None:
+        """The name of the noise of ``drop(b)``; None for ``drop(1/2)`` and other layers."""
+        if self.name != "drop" or not self.arguments or not self.arguments[0].isidentifier():
+            return None
+        return self.arguments[0]
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 from schemegen.diagnostics import Label, Source
 from schemegen.language.nodes import (
     Attribute,
+    Binary,
     Bracket,
     Call,
     Declaration,
@@ -81,11 +84,45 @@ def _layer(report: Report, node: Expression) -> Layer | None:
             f"write `conv({int(arguments[0]) + 1})`",
         )
         return None
-    return Layer(name, arguments, node.span)
+    layer = Layer(name, arguments, node.span)
+    if name == "drop" and layer.draws is None and not _share(node):
+        report.add(
+            "E0608",
+            "`drop` takes the name of a noise, or a share of at least 0 and less than 1",
+            node.span,
+            "write `drop(b)` or `drop(1/10)`",
+        )
+        return None
+    return layer
+
+
+def _share(node: Expression) -> bool:
+    """Return whether the argument of a call is a number from 0 to 1, without 1."""
+    match node:
+        case Call(
+            arguments=(Number() | Binary(operator="/", left=Number(), right=Number()) as share,)
+        ):
+            text = print_expression(share).replace(" ", "")
+            above, _, below = text.partition("/")
+            return Fraction(below or "1") != 0 and Fraction(above) < Fraction(below or "1")
+        case _:
+            return False
 
 
 def _whole(text: str) -> bool:
     return text.isdigit() and 1 <= int(text) <= 255
+
+
+def _outside(report: Report, layers: tuple[Layer, ...]) -> None:
+    """Report draws of a scheme's noise in the stem or head, which are not part of any step."""
+    for layer in layers:
+        if layer.draws is not None:
+            report.add(
+                "E0608",
+                f"`drop({layer.draws})` stands outside a block, where no step draws it",
+                layer.span,
+                "give a number, or move it into a block",
+            )
 
 
 def _layers(report: Report, nodes: tuple[Expression, ...]) -> tuple[Layer, ...] | None:
@@ -241,6 +278,7 @@ def check_network(report: Report, source: Source, node: NetworkNode) -> NetworkS
                 head_node.span,
                 "add `linear`",
             )
+    _outside(report, (*stem, *head))
     if damaged or any(item.is_error for item in report.diagnostics[before:]):
         return None
     return NetworkSpec(

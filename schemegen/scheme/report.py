@@ -20,11 +20,16 @@ def similar(name: str, known: Iterable[str]) -> str | None:
 
 @dataclass(slots=True)
 class Report:
-    """Collects diagnostics. ``poisoned`` names were declared in text that could not be read."""
+    """Collects diagnostics.
+
+    ``poisoned`` names were declared in text that could not be read; ``in_blocks`` are mentioned by the networks
+    of the file.
+    """
 
     poisoned: frozenset[str] = frozenset()
     damaged: frozenset[int] = frozenset()
     pedantic: bool = False
+    in_blocks: frozenset[str] = frozenset()
     diagnostics: list[Diagnostic] = field(default_factory=list)
     roots: set[Any] = field(default_factory=set)  # square and other roots met so far
 

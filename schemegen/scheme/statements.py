@@ -136,6 +136,6 @@ def warn_unused(names: Names, found: Parts) -> None:
     for name, kind in names.kinds.items():
         if kind in said and name not in used:
             code, help_text = said[kind]
-            if kind == "noise" and any(name in item.span.text for item in found.of("drift")):
+            if kind == "noise" and name in report.in_blocks:
                 continue
             report.add(code, f"{kind} `{name}` is never used", names.spans[name], help_text)
