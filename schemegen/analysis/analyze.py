@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 
 import sympy
 
+from schemegen.analysis.admissible import AdmissibleSets, admissible_sets
 from schemegen.analysis.cautions import cautions
 from schemegen.analysis.claims import decide
 from schemegen.analysis.cost import cost
@@ -31,6 +32,7 @@ class _Parts:
     linear: LinearAnalysis = field(default_factory=LinearAnalysis)
     expansion: Expansion | None = None
     geometry: Geometry = field(default_factory=Geometry)
+    admissible: AdmissibleSets = field(default_factory=AdmissibleSets)
     notes: list[Note] = field(default_factory=list)
 
 
@@ -46,6 +48,9 @@ def analyze(scheme: Scheme, program: Program, *, order: int | None = None) -> An
             _run(parts, program, order)
     except TimeLimitError:
         parts.notes.append(Note("analysis", UNDECIDED))
+    scaled = parts.expansion.scaled if parts.expansion is not None else ()
+    parts.admissible = admissible_sets(scheme, program, parts.linear, scaled)
+    parts.notes += parts.admissible.notes
     found = cautions(scheme, program, parts.linear, parts.expansion)
     result = _assembled(scheme, program, parts, found)
     verdicts, failures = decide(scheme, result, parts.expansion)
@@ -92,6 +97,7 @@ def _assembled(
         stability=stability,
         geometry=parts.geometry,
         cost=cost(program),
+        admissible=parts.admissible.found,
         diagnostics=tuple(found),
     )
     return replace(result, notes=_explained(result, program, parts))

@@ -8,14 +8,14 @@ import numpy as np
 import sympy
 
 from schemegen.analysis.expansion import Expansion
-from schemegen.analysis.parameter_set import Cell
+from schemegen.analysis.ranges import bounds_of, fixed_value, outside, within
 from schemegen.analysis.stability import LinearAnalysis
 from schemegen.diagnostics import Diagnostic, Span
 from schemegen.scheme.expressions import format_exact as printed
-from schemegen.scheme.model import Constant, Equations, Interval, Multistep, Param, Scheme, Tableaus
+from schemegen.scheme.model import Equations, Interval, Multistep, Scheme, Tableaus
 from schemegen.step.program import Evaluate, Program, Solve, walk
 
-__all__ = ["cautions", "update_span", "within"]
+__all__ = ["cautions", "update_span"]
 
 
 def cautions(
@@ -72,7 +72,7 @@ def _zero_stability(scheme: Scheme, linear: LinearAnalysis) -> Iterator[Diagnost
     if isinstance(found, str):
         param = next((p for p in scheme.params if p.name == linear.zero_stable_symbol), None)
         bounds = None if param is None else bounds_of(param)
-        value = None if param is None else _fixed_value(param)
+        value = None if param is None else fixed_value(param)
         if param is not None and value is not None:
             if not within(Interval(value, value, True, True), linear.zero_stable_cells):
                 yield Diagnostic(
@@ -83,7 +83,8 @@ def _zero_stability(scheme: Scheme, linear: LinearAnalysis) -> Iterator[Diagnost
                     "choose a value of the set",
                 )
         elif param is not None and not (bounds and within(bounds, linear.zero_stable_cells)):
-            tail = "is not bounded" if bounds is None else "may leave that set"
+            left = bounds and outside(bounds, linear.zero_stable_cells, param.name)
+            tail = f"may be anything in {left}" if left else "is not bounded"
             yield Diagnostic(
                 "W0402",
                 f"zero-stable only for {found}, and `{param.name}` {tail}",
@@ -115,48 +116,6 @@ def _rational_root(rho: Sequence[sympy.Expr], near: complex) -> str | None:
         if abs(float(root) - near.real) < 1e-6:
             return printed(root)
     return None
-
-
-def _fixed_value(param: Param) -> sympy.Expr | None:
-    """Return the number that a fixed param keeps for ever."""
-    if param.learnable or not isinstance(param.init, Constant):
-        return None
-    return param.init.value
-
-
-def bounds_of(param: Param) -> Interval | None:
-    """Return the declared range, or what the last function of ``via`` leaves: (0, 1), (-1, 1), [0, inf)."""
-    if param.range is not None:
-        return param.range
-    if param.via is None or not param.via.is_Function:
-        return None
-    known = {
-        "sigmoid": Interval(sympy.Integer(0), sympy.Integer(1), False, False),
-        "tanh": Interval(sympy.Integer(-1), sympy.Integer(1), False, False),
-        "softplus": Interval(sympy.Integer(0), sympy.oo, False, False),
-        "exp": Interval(sympy.Integer(0), sympy.oo, False, False),
-        "relu": Interval(sympy.Integer(0), sympy.oo, True, False),
-    }
-    return known.get(param.via.func.__name__)
-
-
-def within(bounds: Interval, cells: Sequence[Cell]) -> bool:
-    """Say whether an interval lies in the cells that hold."""
-    return not any(_meets(bounds, cell) for cell in cells if not cell.holds)
-
-
-def _meets(bounds: Interval, cell: Cell) -> bool:
-    low = -sympy.oo if cell.low is None else _end(cell.low.named())
-    high = sympy.oo if cell.high is None else _end(cell.high.named())
-    if cell.is_point:
-        above = low > bounds.low or (low == bounds.low and bounds.low_closed)
-        below = low < bounds.high or (low == bounds.high and bounds.high_closed)
-        return bool(above and below)
-    return bool(bounds.low < high and low < bounds.high)
-
-
-def _end(value: sympy.Expr | float) -> sympy.Expr:
-    return value if isinstance(value, sympy.Expr) else sympy.Float(value)
 
 
 # --- consistency, weights, frozen params -------------------------------------------------------------

@@ -15,6 +15,7 @@ from schemegen.diagnostics import Diagnostic
 from schemegen.scheme.model import Expectation, Interval
 
 __all__ = [
+    "Admissible",
     "Analysis",
     "Cost",
     "DerivativeTerm",
@@ -22,7 +23,9 @@ __all__ = [
     "ModifiedEquation",
     "Note",
     "OrderCondition",
+    "OrderSet",
     "ParamFact",
+    "Proof",
     "SpecialOrder",
     "Stability",
     "TreeTerm",
@@ -101,6 +104,47 @@ class SpecialOrder:
 
     when: str
     order: int
+
+
+@dataclass(frozen=True, slots=True)
+class OrderSet:
+    """The scheme has at least ``order`` exactly for the values ``when``: True all, False none.
+
+    ``conditions`` are the equations that this order adds to the lower ones, ``families`` all solutions.
+    ``when`` None: too long for one line.
+    """
+
+    order: int
+    when: bool | str | None
+    conditions: tuple[str, ...]
+    families: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """Every value of the declared ``range`` has the property ``claim``, for it lies in ``set``."""
+
+    claim: str
+    range: str
+    set: str
+
+
+@dataclass(frozen=True, slots=True)
+class Admissible:
+    """The exact sets of values of ``symbols`` with each property: True all, False none, None open.
+
+    ``consistent`` and ``order`` are for ``u' = f``; ``order_rescaled`` for the scheme's own limit, such as
+    ``(1 + k) u' = f``, where a scheme with a memory is consistent with ``u' = f`` for some values only.
+    """
+
+    symbols: tuple[str, ...]
+    consistent: bool | str | None = None
+    zero_stable: bool | str | None = None
+    order: tuple[OrderSet, ...] | None = None
+    order_rescaled: tuple[OrderSet, ...] | None = None
+    a_stable: bool | str | None = None
+    l_stable: bool | str | None = None
+    proofs: tuple[Proof, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,4 +238,5 @@ class Analysis:
     verdicts: tuple[Verdict, ...] = ()
     notes: tuple[Note, ...] = ()
     modifying_equation: tuple[tuple[str, tuple[TreeTerm, ...]], ...] | None = None
+    admissible: Admissible | None = None
     diagnostics: tuple[Diagnostic, ...] = field(default=(), compare=False)

@@ -12,11 +12,13 @@ from typing import Any
 import sympy
 
 from schemegen.analysis.model import (
+    Admissible,
     Analysis,
     Geometry,
     ModifiedEquation,
     Note,
     OrderCondition,
+    OrderSet,
     ParamFact,
     Stability,
     TreeTerm,
@@ -84,6 +86,7 @@ def analysis_data(analysis: Analysis, scheme: Scheme | None = None) -> dict[str,
         "modified_equation": a.modified_equation and _modified(a.modified_equation),
         "modifying_equation": a.modifying_equation and _field(a.modifying_equation),
         "modified_sde": None,
+        "admissible": a.admissible and _admissible(a.admissible),
         "stability": _stability(a.stability),
         "geometry": _geometry(a.geometry),
         "dispersion": None,
@@ -102,6 +105,33 @@ def analysis_data(analysis: Analysis, scheme: Scheme | None = None) -> dict[str,
     }
     data["notes"] = list(_notes(data, a.notes, noise=noise, damping=damping))
     return data
+
+
+def _admissible(item: Admissible) -> dict[str, Any]:
+    return {
+        "symbols": list(item.symbols),
+        "consistent": item.consistent,
+        "zero_stable": item.zero_stable,
+        "order": item.order and _order_sets(item.order),
+        "order_rescaled": item.order_rescaled and _order_sets(item.order_rescaled),
+        "a_stable": item.a_stable,
+        "l_stable": item.l_stable,
+        "proofs": [
+            {"claim": proof.claim, "range": proof.range, "set": proof.set} for proof in item.proofs
+        ],
+    }
+
+
+def _order_sets(items: Sequence[OrderSet]) -> list[dict[str, Any]]:
+    return [
+        {
+            "order": item.order,
+            "when": item.when,
+            "conditions": list(item.conditions),
+            "families": list(item.families),
+        }
+        for item in items
+    ]
 
 
 def _conditions(items: Sequence[OrderCondition]) -> list[dict[str, Any]]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import sympy
 
-from schemegen.analysis.model import Analysis, Stability, Verdict
+from schemegen.analysis.model import Admissible, Analysis, Stability, Verdict
 from schemegen.language import print_expression
 from schemegen.language.nodes import Index
 from schemegen.report.notation import Script, number, signed_sum
@@ -31,6 +31,9 @@ COUNTS = {1: "one", 2: "two", 3: "three", 4: "four", 5: "five", 6: "six"}
 
 # The claims that are shown beside another fact, and the fact's key; others get a line of their own.
 CLAIMS = {"A_stable": "A", "L_stable": "L"}
+
+# What a range proves, in words.
+PROVED = {"zero_stable": "zero-stable", "A_stable": "A-stable", "L_stable": "L-stable"}
 
 # The fact that a warning of the analysis is about.
 WARNED = {
@@ -100,7 +103,8 @@ def facts(analysis: Analysis, scheme: Scheme | None, script: Script) -> tuple[Fa
     found = [
         *_update(scheme, script),
         *_order(analysis, claims, script),
-        *_stability(analysis.stability, claims, script),
+        *_order_sets(analysis, script),
+        *_stability(analysis, claims, script),
         *_structure(analysis, claims),
         *_cost(analysis, scheme),
     ]
@@ -153,7 +157,37 @@ def _order(a: Analysis, claims: dict[str, Verdict], script: Script) -> Iterator[
     yield Fact("consistent", "consistent", text + _expected(claims.get("consistent")))
 
 
-def _stability(s: Stability, claims: dict[str, Verdict], script: Script) -> Iterator[Fact]:
+def _order_sets(a: Analysis, script: Script) -> Iterator[Fact]:
+    """Yield for which values of the symbols each order is reached, where that depends on them."""
+    if a.admissible is None:
+        return
+    said = {(item.order, item.when) for item in a.order_special}
+    plain, rescaled = a.admissible.order, a.admissible.order_rescaled
+    own = rescaled and {(i.order, i.when) for i in rescaled[1:] if i.when} - said
+    for sets, name in (
+        (plain, "orders, u' = f" if rescaled else "orders"),
+        (rescaled if own else None, "orders, limit"),
+    ):
+        if sets is None or all(item.when is True for item in sets[:-1]):
+            continue
+        shown = [item for item in sets if item.when not in (True, None)]
+        for item in shown:
+            values = (
+                f"iff {script.pretty(item.when)}" if isinstance(item.when, str) else "for no values"
+            )
+            label = name if item is shown[0] else ""
+            yield Fact("admissible.order", label, f">= {item.order} {values}")
+
+
+def _proofs(a: Analysis, script: Script) -> Iterator[Fact]:
+    for proof in a.admissible.proofs if a.admissible is not None else ():
+        claim = PROVED.get(proof.claim, proof.claim)
+        text = f"{claim} for every value in range: {script.pretty(proof.range)} lies in "
+        yield Fact("admissible.proofs", "proved", text + script.pretty(proof.set))
+
+
+def _stability(a: Analysis, claims: dict[str, Verdict], script: Script) -> Iterator[Fact]:
+    s = a.stability
     if s.rho is not None and s.sigma is not None:
         zeta = script.name("zeta")
         rho, sigma = script.name("rho"), script.name("sigma")
@@ -168,9 +202,14 @@ def _stability(s: Stability, claims: dict[str, Verdict], script: Script) -> Iter
     zero = script.pretty(s.zero_stable) if isinstance(s.zero_stable, str) else _yes(s.zero_stable)
     zero += _expected(claims.get("zero_stable"))
     yield Fact("stability.zero_stable", "zero-stable", zero)
-    yield Fact("stability.A", "A-stable", _a_stable(s) + _expected(claims.get("A_stable")))
-    if s.a_stable or "L_stable" in claims:
-        yield Fact("stability.L", "L-stable", _yes(s.l_stable) + _expected(claims.get("L_stable")))
+    sets = a.admissible or Admissible(())
+    text = _on(sets.a_stable, script) or _a_stable(s)
+    yield Fact("stability.A", "A-stable", text + _expected(claims.get("A_stable")))
+    known = _on(sets.l_stable, script)
+    if s.a_stable or known or "L_stable" in claims:
+        text = (known or _yes(s.l_stable)) + _expected(claims.get("L_stable"))
+        yield Fact("stability.L", "L-stable", text)
+    yield from _proofs(a, script)
     if s.numerator is not None and s.denominator is not None:
         text = script.quotient(s.numerator, s.denominator, "z")
         yield Fact("stability.function", "R(z)", text)
@@ -181,6 +220,11 @@ def _stability(s: Stability, claims: dict[str, Verdict], script: Script) -> Iter
         yield Fact("stability.real_interval", "stable for", text)
     if s.ssp is not None:
         yield Fact("stability.ssp", "SSP", f"coefficient {number(s.ssp, script)}")
+
+
+def _on(values: bool | str | None, script: Script) -> str:
+    """Return the set of values as text; nothing where it is none or no set."""
+    return script.pretty(values) if isinstance(values, str) else ""
 
 
 def _a_stable(s: Stability) -> str:

@@ -31,7 +31,7 @@ LABELS = {"A_alpha_degrees": "A(alpha)", "ssp": "SSP", "fsal": "first same as la
 
 # Keys that most schemes lack for good: their absence needs no line on a terminal, JSON says why.
 ABSENT = frozenset(
-    {"strong_order", "weak_order", "embedded_order", "error_constant", "stage_order"}
+    {"strong_order", "weak_order", "embedded_order", "error_constant", "stage_order", "admissible"}
 )
 
 # The keys whose notes a short report repeats; the others are in the full one.

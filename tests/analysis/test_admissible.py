@@ -1,0 +1,142 @@
+"""Exact sets of parameter values, against the literature and against the same scheme with numbers.
+
+Sources: Hairer, Norsett, Wanner (1993), II.1 and III.3; Hairer, Wanner (1996), IV.6 (SDIRK, table 6.3 and
+exercise 6) and V.1.
+"""
+
+from __future__ import annotations
+
+import pytest
+import sympy
+from schemes_in_symbols import HEAD, analysed, at, holds, loaded, params
+
+from schemegen.analysis import analyze
+from schemegen.analysis.model import Admissible, OrderSet
+
+HALF = sympy.Rational(1, 2)
+
+
+def sets(name: str) -> Admissible:
+    found = analysed(name).admissible
+    assert found is not None
+    return found
+
+
+def orders(items: tuple[OrderSet, ...] | None) -> dict[int, bool | str | None]:
+    assert items is not None
+    return {item.order: item.when for item in items}
+
+
+def test_two_stages() -> None:
+    found = sets("rk2")
+    assert found.consistent == "b1 = 1 - b2"
+    assert orders(found.order) == {
+        1: "b1 = 1 - b2",
+        2: "a21 = 1/(2*b2), b1 = 1 - b2, b2 != 0",
+        3: False,
+    }
+    assert found.order is not None
+    assert found.order[1].conditions == ("a21*b2 = 1/2",)
+    assert found.order_rescaled is None
+
+
+def test_three_stages_of_order_three_split_into_cases() -> None:
+    """The one-parameter case b2 = 0, c3 = 2/3 stands apart. Source: Butcher (2016), sec. 233, case II/III."""
+    text = HEAD + params("a21", "a31", "a32", "b1", "b2", "b3")
+    text += "tableau explicit {\n0 |\na21 | a21\n(a31 + a32) | a31 a32\n---+---\n| b1 b2 b3\n}\n}"
+    found = analyze(*loaded(text)).admissible
+    assert found is not None
+    assert found.order is not None
+    third = found.order[2]
+    assert (
+        "a21 = 2/(9*a32), a31 = 2/3 - a32, b1 = 1/4, b2 = 0, b3 = 3/4, a32 != 0" in third.families
+    )
+    assert orders(found.order)[4] is False
+
+
+def test_the_two_step_family() -> None:
+    """Order 3 of an explicit two-step method is unique, and not zero-stable (HNW III.3, eq. 3.3)."""
+    found = orders(sets("family").order)
+    assert found == {
+        1: "a1 = 2 - b1 - b0, a2 = -1 + b1 + b0, b0 + b1 != 0",
+        2: "a1 = -2*b1, a2 = 1 + 2*b1, b0 = 2 + b1, b1 != -1",
+        3: "a1 = -4, a2 = 5, b0 = 4, b1 = 2",
+        4: False,
+    }
+    special = at("family", a1=-4, a2=5, b0=4, b1=2)
+    assert special.order == 3
+    assert special.stability.zero_stable is False
+
+
+def test_orders_for_the_limit_of_the_scheme_itself() -> None:
+    found = sets("two_step")
+    assert orders(found.order) == {1: "k = 0", 2: False}
+    assert orders(found.order_rescaled) == {1: "k != -1", 2: "k = 1", 3: False}
+    assert found.zero_stable == "-1 < k <= 1"
+
+
+def test_heavy_ball() -> None:
+    found = sets("heavy_ball")
+    assert orders(found.order) == {1: "beta = 1 - s, s != 0", 2: "beta = -1, s = 2", 3: False}
+    assert orders(found.order_rescaled) == {
+        1: "beta != 1, s != 0",
+        2: "beta = -1, s != 0",
+        3: False,
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "a_stable", "l_stable"),
+    [
+        ("theta", "theta >= 1/2", "theta = 1"),
+        ("sdirk", "gamma >= 1/4", "gamma = 1 - sqrt(2)/2 or gamma = 1 + sqrt(2)/2"),
+        (
+            "stiffly_accurate",
+            "1 - sqrt(2)/2 <= g <= 1 + sqrt(2)/2",
+            "1 - sqrt(2)/2 <= g <= 1 + sqrt(2)/2",
+        ),
+        ("implicit_two_step", "-1/3 <= k <= 1", "-1/3 <= k <= 1"),
+        ("two_step", False, False),
+    ],
+)
+def test_a_and_l_stable(name: str, a_stable: bool | str, l_stable: bool | str) -> None:
+    found = sets(name)
+    assert (found.a_stable, found.l_stable) == (a_stable, l_stable)
+
+
+def test_sdirk_of_order_three() -> None:
+    assert orders(sets("sdirk").order) == {
+        1: True,
+        2: True,
+        3: "gamma = 1/2 - sqrt(3)/6 or gamma = 1/2 + sqrt(3)/6",
+        4: False,
+    }
+
+
+# --- the same scheme with numbers ----------------------------------------------------------------------
+
+STEP = sympy.Rational(1, 10**6)
+
+
+@pytest.mark.parametrize(
+    ("name", "symbol", "ends"),
+    [
+        ("theta", "theta", [HALF, sympy.Integer(1)]),
+        ("sdirk", "gamma", [sympy.Rational(1, 4), 1 - sympy.sqrt(2) / 2, 1 + sympy.sqrt(2) / 2]),
+        ("stiffly_accurate", "g", [1 - sympy.sqrt(2) / 2, 1 + sympy.sqrt(2) / 2, sympy.Integer(0)]),
+        ("implicit_two_step", "k", [sympy.Rational(-1, 3), sympy.Integer(1), sympy.Integer(-1)]),
+    ],
+)
+def test_the_ends_of_a_set_with_numbers(name: str, symbol: str, ends: list[sympy.Expr]) -> None:
+    """At each end, just below and just above it, the scheme with that number is as the set says."""
+    found = sets(name)
+    for end in ends:
+        near = sympy.Rational(str(sympy.N(end, 12)))
+        for value in (end, near - STEP, near + STEP, near - 1, near + 3):
+            special = at(name, **{symbol: value}).stability
+            for text, verdict in (
+                (found.a_stable, special.a_stable),
+                (found.l_stable, special.l_stable),
+            ):
+                assert isinstance(text, str)
+                assert verdict == holds(text, {symbol: value}), (name, value, text)
