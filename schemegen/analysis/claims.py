@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 
 import sympy
 
-from schemegen.analysis.expansion import Expansion
+from schemegen.analysis.expansion import Expansion, Failure
+from schemegen.analysis.misprint import misprint
 from schemegen.analysis.model import Analysis, Note, Verdict
-from schemegen.diagnostics import Diagnostic
+from schemegen.diagnostics import Diagnostic, Label
 from schemegen.scheme.expressions import format_exact as printed
-from schemegen.scheme.model import Expectation, Scheme
+from schemegen.scheme.model import Expectation, Multistep, Scheme
 
 __all__ = ["decide"]
 
 ORDERS = ("order", "stage_order", "embedded_order", "strong_order", "weak_order")
 STABILITIES = {"A_stable": "A-stable", "L_stable": "L-stable", "I_stable": "I-stable"}
+HELP = "the weights of `f` must sum to rho'(1)"
 KEYS = {
     "A_stable": "stability.A",
     "L_stable": "stability.A",
@@ -38,6 +41,10 @@ def decide(
             diagnostics += _failed(scheme, verdict, analysis, expansion)
         elif verdict.holds is None:
             diagnostics += _open(verdict, analysis)
+        elif _rescaled(scheme, verdict, analysis):
+            message = f"expected order {_wanted(claim)}, found it for {analysis.consistent} only"
+            failed = Diagnostic("E0404", message, claim.span, HELP)
+            diagnostics.append(_hinted(scheme, claim, failed))
     return tuple(verdicts), diagnostics
 
 
@@ -119,15 +126,15 @@ def _failed(
 ) -> list[Diagnostic]:
     claim = verdict.expectation
     if claim.claim == "order":
-        return [_order_failed(scheme, verdict, expansion)]
+        failure = expansion.failure if expansion is not None else None
+        return [_hinted(scheme, claim, _order_failed(scheme, verdict, failure))]
     if claim.claim in ORDERS:
         name = claim.claim.replace("_", " ")
         message = f"expected {name} {_wanted(claim)}, found {verdict.found}"
-        return [
-            Diagnostic(
-                "E0406", message, claim.span, f"write `expect {claim.claim} = {verdict.found}`"
-            )
-        ]
+        if claim.claim == "embedded_order" and expansion is not None:
+            message += _missed(scheme, claim, expansion.embedded_failure)
+        help_text = f"write `expect {claim.claim} = {verdict.found}`"
+        return [_hinted(scheme, claim, Diagnostic("E0406", message, claim.span, help_text))]
     if claim.claim == "zero_stable":
         return []  # E0402 is said of the coefficients, with or without a claim
     negated = claim.value is False or claim.value == sympy.false
@@ -148,12 +155,40 @@ def _failed(
     ]
 
 
+def _rescaled(scheme: Scheme, verdict: Verdict, analysis: Analysis) -> bool:
+    """Return whether an order holds for another equation than the formula that a multistep block states.
+
+    Its coefficients are numbers, so that nothing is learned that would scale the field.
+    """
+    if verdict.expectation.claim != "order" or not isinstance(scheme.update, Multistep):
+        return False
+    rows = (scheme.update.alpha, *(row for _, row in scheme.update.beta))
+    numbers = not any(value.free_symbols for row in rows for value in row)
+    return numbers and isinstance(analysis.consistent, str)
+
+
 def _inconsistent(claim: Expectation, verdict: Verdict) -> Diagnostic:
     if verdict.found.startswith("with "):
         message = f"expected consistency with u' = f, found: consistent {verdict.found}"
     else:
         message = "the scheme is not consistent with u' = f"
-    return Diagnostic("E0404", message, claim.span, "the weights of `f` must sum to rho'(1)")
+    return Diagnostic("E0404", message, claim.span, HELP)
+
+
+def _hinted(scheme: Scheme, claim: Expectation, failed: Diagnostic) -> Diagnostic:
+    """Point at the one coefficient that alone makes an order claim fail, if there is one."""
+    wanted = claim.value
+    if claim.claim not in ("order", "embedded_order") or claim.operator == "<=":
+        return failed
+    if not isinstance(wanted, sympy.Integer):
+        return failed
+    found = misprint(scheme, int(wanted), embedded=claim.claim == "embedded_order")
+    if not found:
+        return failed
+    said = " and ".join(f"{item.name} = {item.value}" for item in found)
+    labels = tuple(Label(item.span, f"{item.value}?") for item in found if item.span is not None)
+    text = f"with {said} every condition up to order {wanted} holds; else {failed.help}"
+    return replace(failed, help=text, labels=labels)
 
 
 def _wanted(claim: Expectation) -> str:
@@ -161,20 +196,23 @@ def _wanted(claim: Expectation) -> str:
     return value if claim.operator in (None, "=") else f"{claim.operator} {value}"
 
 
-def _order_failed(scheme: Scheme, verdict: Verdict, expansion: Expansion | None) -> Diagnostic:
+def _order_failed(scheme: Scheme, verdict: Verdict, failure: Failure | None) -> Diagnostic:
     claim = verdict.expectation
     message = f"expected order {_wanted(claim)}, found {verdict.found}"
-    failure = expansion.failure if expansion is not None else None
-    wanted = claim.value
-    too_low = isinstance(wanted, sympy.Expr) and failure is not None and failure.nodes <= wanted
-    if failure is not None and too_low:
-        tree = spelled_tree(failure.tree, [drift.name for drift in scheme.drifts])
-        message += (
-            f": tree `{tree}` has weight {printed(failure.weight)}, needs {printed(failure.needed)}"
-        )
-        text = "lower the claim; `analyze --order "
-        return Diagnostic("E0401", message, claim.span, f"{text}{wanted}` lists all conditions")
+    missed = _missed(scheme, claim, failure)
+    if missed:
+        text = f"lower the claim; `analyze --order {claim.value}` lists all conditions"
+        return Diagnostic("E0401", message + missed, claim.span, text)
     return Diagnostic("E0401", message, claim.span, f"write `expect order = {verdict.found}`")
+
+
+def _missed(scheme: Scheme, claim: Expectation, failure: Failure | None) -> str:
+    """Name the first tree that stands against an order that is claimed too high."""
+    wanted = claim.value
+    if failure is None or not isinstance(wanted, sympy.Expr) or failure.nodes > wanted:
+        return ""
+    tree = spelled_tree(failure.tree, [drift.name for drift in scheme.drifts])
+    return f": tree `{tree}` has weight {printed(failure.weight)}, needs {printed(failure.needed)}"
 
 
 def spelled_tree(tree: str, drifts: Sequence[str]) -> str:

@@ -83,6 +83,7 @@ def _expanded(
         notes=tuple(_remarks(order, nodes, failing)),
     )
     result = _with_orders(result, program, reading, failing)
+    result = _with_embedded(result, program, reading)
     equation = ModifiedEquation(
         field=field_terms(reading, nodes),
         derivative_form=derivative_form(reading, nodes),
@@ -240,22 +241,37 @@ def _with_orders(
         principal_error_norm=norm,
         stage_orders=stages,
         stage_order=min([order, *(q for _, q in stages)]) if one_step or stages else None,
-        embedded_order=_embedded_order(program, reading, exact, nodes),
         error_constant=_error_constant(program, reading, failing),
     )
 
 
-def _embedded_order(
-    program: Program, reading: Reading, exact: Sequence[Sequence[object]], nodes: int
-) -> int | None:
-    """Return the order of the embedded solution, the lowest over the states that have one."""
-    orders = [
-        series_order(reading, reading.values[value], exact[state], nodes)
+def _with_embedded(result: Expansion, program: Program, reading: Reading) -> Expansion:
+    """Add the order of the embedded solution, the lowest over the states that have one.
+
+    It may lie beyond that of the solution itself, so that more trees have to be read.
+    """
+    found = [
+        (reading.skeleton.principal.index(name), value)
         for name, value in program.embedded
-        for state, principal in enumerate(reading.skeleton.principal)
-        if principal == name and value in reading.values
+        if name in reading.skeleton.principal and value in reading.values
     ]
-    return min(orders, default=None)
+    if not found:
+        return result
+    while True:
+        nodes = reading.nodes
+        exact = exact_flow(reading, nodes)
+        orders = [
+            series_order(reading, reading.values[value], exact[state], nodes)
+            for state, value in found
+        ]
+        order = min(orders)
+        if order < nodes or nodes >= MOST_NODES or _next_level(reading) > MOST_TREES:
+            break
+        reading.advance()
+    failure = None
+    if order < nodes:
+        failure = first_failure(reading, exact, order + 1, "{}_hat[n+1]")
+    return replace(result, embedded_order=order, embedded_failure=failure)
 
 
 def _error_constant(program: Program, reading: Reading, failing: int | None) -> Exact | None:

@@ -61,6 +61,7 @@ class Expansion:
     stage_order: int | None = None
     stage_orders: tuple[tuple[str, int], ...] = ()
     embedded_order: int | None = None
+    embedded_failure: Failure | None = None
     solver_order: int | None = None
     order_special: tuple[SpecialOrder, ...] = ()
     order_conditions: tuple[OrderCondition, ...] = ()

@@ -129,12 +129,20 @@ def _weights(
 
 
 def first_failure(
-    reading: Reading, exact: Sequence[Sequence[Number]], nodes: int
+    reading: Reading,
+    exact: Sequence[Sequence[Number]],
+    nodes: int,
+    result: str = "{}[n+1]",
 ) -> Failure | None:
-    """Return the first tree of ``nodes`` nodes whose weight is not what the exact flow needs."""
+    """Return the first tree of ``nodes`` nodes whose weight is not what the exact flow needs.
+
+    ``result`` names the value that a state ends with: the new state, or the embedded solution.
+    """
     expression = reading.coefficients.expression
     for state, name in enumerate(reading.skeleton.principal):
-        values = numerical_flow(reading, state)
+        values = reading.values.get(result.format(name))
+        if values is None:
+            continue
         for tree in reading.trees.level(nodes):
             if values[tree] - exact[state][tree]:
                 weight, needed = _weights(reading, state, tree, values, exact[state])

@@ -252,7 +252,7 @@ class Tableau:
         Y_i = u + h sum_j a_ij f(Y_j)        u' = u + h sum_i b_i f(Y_i)
 
     Exact entries, ``a`` always s x s. ``kind`` as declared: ``explicit``, ``dirk``, ``implicit``.
-    ``a_spans`` and ``b_spans`` point at the cells as written (None for zeros that were left out).
+    The spans point at the cells as written (None for zeros that were left out).
     Source: Butcher (2016), sec. 232.
     """
 
@@ -263,6 +263,7 @@ class Tableau:
     b_hat: tuple[Coefficient, ...] | None = None
     a_spans: tuple[tuple[Span | None, ...], ...] = field(default=(), compare=False, repr=False)
     b_spans: tuple[Span | None, ...] = field(default=(), compare=False, repr=False)
+    b_hat_spans: tuple[Span | None, ...] = field(default=(), compare=False, repr=False)
 
     @property
     def stages(self) -> int:
@@ -290,14 +291,15 @@ class Tableaus:
 class Multistep:
     """``sum_j alpha_j u[n+1-j] = h sum_f sum_j beta_fj f(u[n+1-j])``, ``j = 0..k``.
 
-    ``alpha`` and each ``beta`` run from ``n+1`` backwards, as the columns do. Source: Hairer,
-    Norsett, Wanner (1993), III.2.
+    ``alpha`` and each ``beta`` run from ``n+1`` backwards, as the columns do; ``spans`` are their cells,
+    ``alpha`` first. Source: Hairer, Norsett, Wanner (1993), III.2.
     """
 
     state: str
     alpha: tuple[Coefficient, ...]
     beta: tuple[tuple[str, tuple[Coefficient, ...]], ...]
     span: Span = field(compare=False, repr=False)
+    spans: tuple[tuple[Span, ...], ...] = field(default=(), compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -150,7 +150,9 @@ def multistep(
         report.add("E0220", "the multistep block has no row for a drift", node.span, "add one")
         return None
     _sums(names, node, alpha[1])
-    return Multistep(alpha[0], alpha[1], tuple(beta.items()), node.span)
+    spans_of = {row.label.id: tuple(cell.span for cell in row.cells) for row in node.rows}
+    written = tuple(spans_of[label] for label in (alpha[0], *beta))
+    return Multistep(alpha[0], alpha[1], tuple(beta.items()), node.span, written)
 
 
 def _sums(names: Names, node: MultistepBlock, alpha: tuple[Coefficient, ...]) -> None:

@@ -302,6 +302,7 @@ def tableau_part(
         weights.get("bhat"),
         tuple(a_spans),
         tuple(cell.span for cell in rows["b"].cells),
+        tuple(cell.span for cell in rows["bhat"].cells) if "bhat" in rows else (),
     )
     if not additive:
         _unused_stages(report, node, tableau)
