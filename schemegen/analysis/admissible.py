@@ -7,16 +7,19 @@ training can reach.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import sympy
 
 from schemegen.analysis.model import Admissible, Note, OrderSet, Proof
 from schemegen.analysis.order_sets import Level, Orders, symbols_of
 from schemegen.analysis.parameter_set import Cell, spelled
-from schemegen.analysis.ranges import bounds_of, spelled_bounds, within
+from schemegen.analysis.polynomial_systems import TooLargeError
+from schemegen.analysis.ranges import bounds_of, box_of, spelled_bounds, within, within_region
+from schemegen.analysis.semialgebraic import Region
 from schemegen.analysis.stability import LinearAnalysis
 from schemegen.analysis.stability_sets import StabilitySets, stability_sets
+from schemegen.analysis.stable_region import symbols_in, zero_stable_region
 from schemegen.analysis.time_limit import TimeLimitError, time_limit
 from schemegen.scheme.expressions import format_exact
 from schemegen.scheme.model import Scheme
@@ -31,11 +34,12 @@ LONGEST = 4000
 
 @dataclass
 class AdmissibleSets:
-    """What was found; ``cells`` by claim are the sets of one symbol, for ranges to be compared with."""
+    """What was found; ``cells`` (one symbol) and ``regions`` (several) are the sets by claim."""
 
     found: Admissible | None = None
     notes: list[Note] = field(default_factory=list)
     cells: dict[str, tuple[sympy.Symbol, tuple[Cell, ...]]] = field(default_factory=dict)
+    regions: dict[str, Region] = field(default_factory=dict)
 
 
 def admissible_sets(
@@ -56,6 +60,7 @@ def admissible_sets(
         orders.reason = f"orders are for {names} of the size of h: no value of it is better"
     else:
         _find(orders)
+    _zero_stability(result, linear)
     plain, rescaled = (_order_sets(levels) for levels in (orders.plain, orders.rescaled))
     sets = _stability(linear)
     _remember_cells(result, linear, sets)
@@ -79,6 +84,31 @@ def _find(orders: Orders) -> None:
             orders.find()
     except TimeLimitError:
         orders.reason = f"the equations were not solved within {LIMIT_SECONDS:g} s"
+
+
+def _zero_stability(result: AdmissibleSets, linear: LinearAnalysis) -> None:
+    """Fill what is open because it depends on several symbols."""
+    if linear.step is None or linear.stability.zero_stable is not None:
+        return
+    if len(linear.step.coefficients.symbols) < 2:
+        return
+    reason = None
+    try:
+        with time_limit(LIMIT_SECONDS):
+            region = zero_stable_region(linear.step)
+        result.regions["zero_stable"] = region
+        text = region.text
+        if isinstance(text, str) and len(text) > LONGEST:
+            reason = f"the set has {len(region.pieces)} pieces"
+        else:
+            linear.stability = replace(linear.stability, zero_stable=text)
+    except TimeLimitError:
+        reason = f"not decided within {LIMIT_SECONDS:g} s"
+    except (TooLargeError, OverflowError, ValueError) as error:
+        reason = str(error)
+    linear.notes = [n for n in linear.notes if n.key != "stability.zero_stable"]
+    if reason is not None:
+        linear.note("stability.zero_stable", reason)
 
 
 def _stability(linear: LinearAnalysis) -> StabilitySets:
@@ -163,6 +193,12 @@ def _proofs(scheme: Scheme, sets: AdmissibleSets) -> Iterator[Proof]:
         text = spelled(cells, symbol.name, format_exact)
         if isinstance(text, str):
             yield Proof(claim, spelled_bounds(bounds, symbol.name), text)
+    for claim, region in sets.regions.items():
+        box = box_of(scheme.params, symbols_in(region))
+        whole = region.text
+        if box and isinstance(whole, str) and within_region(box, region):
+            ranges = ", ".join(spelled_bounds(bounds, s.name) for s, bounds in box.items())
+            yield Proof(claim, ranges, whole)
 
 
 def _notes(

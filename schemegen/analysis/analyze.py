@@ -50,8 +50,8 @@ def analyze(scheme: Scheme, program: Program, *, order: int | None = None) -> An
         parts.notes.append(Note("analysis", UNDECIDED))
     scaled = parts.expansion.scaled if parts.expansion is not None else ()
     parts.admissible = admissible_sets(scheme, program, parts.linear, scaled)
-    parts.notes += parts.admissible.notes
-    found = cautions(scheme, program, parts.linear, parts.expansion)
+    parts.notes = [*parts.linear.notes, *parts.notes, *parts.admissible.notes]
+    found = cautions(scheme, program, parts.linear, parts.expansion, parts.admissible)
     result = _assembled(scheme, program, parts, found)
     verdicts, failures = decide(scheme, result, parts.expansion)
     return replace(result, verdicts=verdicts, diagnostics=in_order([*found, *failures]))
@@ -59,7 +59,6 @@ def analyze(scheme: Scheme, program: Program, *, order: int | None = None) -> An
 
 def _run(parts: _Parts, program: Program, order: int | None) -> None:
     parts.linear = linear_analysis(program)
-    parts.notes += parts.linear.notes
     ssp, threshold, notes = monotonicity(program, parts.linear)
     parts.notes += notes
     parts.linear.stability = replace(parts.linear.stability, ssp=ssp, linear_monotonicity=threshold)

@@ -7,9 +7,21 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import sympy
 
+from schemegen.analysis.admissible import AdmissibleSets
 from schemegen.analysis.expansion import Expansion
-from schemegen.analysis.ranges import bounds_of, fixed_value, outside, within
+from schemegen.analysis.ranges import (
+    bounds_of,
+    box_of,
+    fixed_value,
+    outside,
+    point_outside,
+    spelled_bounds,
+    within,
+    within_region,
+)
+from schemegen.analysis.semialgebraic import Region
 from schemegen.analysis.stability import LinearAnalysis
+from schemegen.analysis.stable_region import symbols_in
 from schemegen.diagnostics import Diagnostic, Span
 from schemegen.scheme.expressions import format_exact as printed
 from schemegen.scheme.model import Equations, Interval, Multistep, Scheme, Tableaus
@@ -19,12 +31,18 @@ __all__ = ["cautions", "update_span"]
 
 
 def cautions(
-    scheme: Scheme, program: Program, linear: LinearAnalysis, expansion: Expansion | None
+    scheme: Scheme,
+    program: Program,
+    linear: LinearAnalysis,
+    expansion: Expansion | None,
+    admissible: AdmissibleSets,
 ) -> list[Diagnostic]:
     """Return every warning that the coefficients call for, and E0402."""
     found = [*_damping(scheme), *_neumann(scheme, program)]
     if expansion is None or expansion.small_step_limit:
         found += _zero_stability(scheme, linear)
+        if "zero_stable" in admissible.regions:
+            found += _region(scheme, admissible.regions["zero_stable"])
     if expansion is not None:
         found += _consistency(scheme, program, expansion)
         found += _separate_weights(scheme, program, expansion)
@@ -84,17 +102,51 @@ def _zero_stability(scheme: Scheme, linear: LinearAnalysis) -> Iterator[Diagnost
                 )
         elif param is not None and not (bounds and within(bounds, linear.zero_stable_cells)):
             left = bounds and outside(bounds, linear.zero_stable_cells, param.name)
-            tail = f"may be anything in {left}" if left else "is not bounded"
+            tail = f", and `{param.name}` is not bounded"
+            advice = "learned values may leave the set; nothing is clamped"
+            if bounds and left:
+                tail = f"; {spelled_bounds(bounds, param.name)} leaves that set for {left}"
+                advice = "narrow the range: learned values are kept inside a declared range"
             yield Diagnostic(
                 "W0402",
-                f"zero-stable only for {found}, and `{param.name}` {tail}",
+                f"zero-stable only for {found}{tail}",
                 part_of(param.span, param.name),
-                "learned values may leave the set; nothing is clamped",
+                advice,
             )
+
+
+def _region(scheme: Scheme, region: Region) -> Iterator[Diagnostic]:
+    """Compare the ranges of several params with the set they must stay in."""
+    symbols, text = symbols_in(region), region.text
+    box = box_of(scheme.params, symbols)
+    if not isinstance(text, str) or box is None or within_region(box, region):
+        return
+    point = point_outside(box, region)
+    if point is None:
+        return
+    where = ", ".join(f"{symbol.name} = {printed(value)}" for symbol, value in point.items())
+    params = [p for p in scheme.params if p.symbol in symbols]
+    moving = next((p for p in params if fixed_value(p) is None), None)
+    if moving is None:
+        yield Diagnostic(
+            "E0402",
+            f"the scheme is not zero-stable: it is for {text}, and the params are {where}",
+            part_of(params[0].span, params[0].name),
+            "choose values of the set",
+        )
+        return
+    yield Diagnostic(
+        "W0402",
+        f"zero-stable only for {text}, and the params may be {where}",
+        part_of(moving.span, moving.name),
+        "declare ranges inside the set: learned values are kept inside a declared range",
+    )
 
 
 def _offending_root(linear: LinearAnalysis) -> str:
     rho = linear.stability.rho
+    if rho is not None and any(c.free_symbols for c in rho):
+        return "for no values of its params do the powers of its matrix at h = 0 stay bounded"
     if rho is None:
         return "the powers of its matrix at h = 0 grow"
     roots = np.roots([complex(c) for c in reversed(rho)])

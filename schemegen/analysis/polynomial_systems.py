@@ -23,7 +23,7 @@ from schemegen.analysis.reals import RealField, Root, distinct_roots
 from schemegen.exact import canonical, is_zero
 from schemegen.scheme.expressions import format_exact
 
-__all__ = ["Family", "TooLargeError", "solve"]
+__all__ = ["Family", "TooLargeError", "quotient_put", "solve"]
 
 MOST_BRANCHES = 400
 FEW, SHORT = 8, 800  # families and characters among which repeated families are looked for
@@ -174,13 +174,13 @@ def _put(
         nonzero += [q for q in space.factors(moved) if q not in nonzero]
     solved = []
     for other, top, bottom in case.solved:
-        x, y = _quotient_put(space, top, bottom, index, above, below)
+        x, y = quotient_put(space, top, bottom, index, above, below)
         solved.append((other, x, y))
     solved.append((index, above, below))
     return [_Case(equations, tuple(nonzero), tuple(solved))]
 
 
-def _quotient_put(
+def quotient_put(
     space: Space,
     top: Polynomial,
     bottom: Polynomial,

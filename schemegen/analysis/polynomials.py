@@ -31,6 +31,9 @@ class Space:
     def constant(self, number: int | Any) -> Polynomial:
         return self.context.constant(number)
 
+    def generator(self, index: int) -> Polynomial:
+        return self.context.gens()[index]
+
     def quotient(self, expression: sympy.Expr) -> tuple[Polynomial, Polynomial]:
         """Return numerator and denominator in lowest terms of a rational expression in the symbols.
 

@@ -152,6 +152,8 @@ def _order(a: Analysis, claims: dict[str, Verdict], script: Script) -> Iterator[
     match a.consistent:
         case str():
             text = f"with {script.pretty(a.consistent)}"
+        case None if a.admissible is not None and isinstance(a.admissible.consistent, str):
+            text = f"iff {script.pretty(a.admissible.consistent)}"
         case value:
             text = _yes(value)
     yield Fact("consistent", "consistent", text + _expected(claims.get("consistent")))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import pairwise
 
 import sympy
@@ -60,6 +61,12 @@ TEXTS = {
     + SOLVE
     + "  start: euler\n}",
 }
+
+
+def history(names: Sequence[str], coefficients: Sequence[str]) -> str:
+    """Return ``u[n+1] = sum_j (coefficient_j) u[n-j] + h f(u[n])``."""
+    terms = " + ".join(f"({c})*u[n{-j or ''}]" for j, c in enumerate(coefficients) if c != "0")
+    return HEAD + params(*names) + f"  step {{ u[n+1] = {terms} + h*f(u[n]) }}\n  start: euler\n}}"
 
 
 def loaded(text: str) -> tuple[Scheme, Program]:
