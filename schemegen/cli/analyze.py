@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 __all__ = ["command"]
 
+FORMS = ("text", "json", "html", "md", "latex", "latex-document")
+
 
 @click.command("analyze")
 @inputs(many=False)
@@ -29,7 +31,7 @@ __all__ = ["command"]
 @click.option(
     "--as",
     "style",
-    type=click.Choice(["text", "json", "latex", "md"]),
+    type=click.Choice(FORMS),
     default="text",
     show_default=True,
     help="The form of the report.",
@@ -104,6 +106,8 @@ def written(units: list[Unit], style: str, console: Console) -> str:
     from schemegen.report import (
         analysis_data,
         analysis_json,
+        document_latex,
+        page_html,
         report_latex,
         report_markdown,
         report_text,
@@ -112,6 +116,11 @@ def written(units: list[Unit], style: str, console: Console) -> str:
     if style == "json":
         data = [analysis_data(unit.analysis, unit.scheme) for unit in units]
         return analysis_json(data[0] if len(data) == 1 else data)
+    reports = [(unit.analysis, unit.scheme) for unit in units]
+    if style == "html":
+        return page_html(reports)
+    if style == "latex-document":
+        return document_latex(reports)
     if style == "latex":
         return "\n".join(report_latex(unit.analysis, unit.scheme) for unit in units)
     if style == "md":

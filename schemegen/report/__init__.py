@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from schemegen.report.data import analysis_data, analysis_json
-from schemegen.report.html import report_html, scheme_latex
-from schemegen.report.latex import report_latex
+from schemegen.report.html import page_html, report_html, scheme_latex
+from schemegen.report.latex import document_latex, report_latex
 from schemegen.report.markdown import report_markdown
 from schemegen.report.network import NetworkSummary
 from schemegen.report.text import report_text
@@ -13,6 +13,8 @@ __all__ = [
     "NetworkSummary",
     "analysis_data",
     "analysis_json",
+    "document_latex",
+    "page_html",
     "report_html",
     "report_latex",
     "report_markdown",

@@ -2,16 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import groupby
+from typing import TypeVar
+
+import sympy
 
 from schemegen.analysis.model import DerivativeTerm, ModifiedEquation, TreeTerm
 from schemegen.report.notation import Script, parse_tree
+from schemegen.scheme.expressions import format_exact
 
-__all__ = ["derivative_form", "field_form", "truncation"]
+__all__ = ["derivative_form", "field_form", "in_rows", "length", "shown_levels", "truncation"]
+
+Item = TypeVar("Item")
 
 
 MOST_TERMS = 12
+
+
+def in_rows(items: Sequence[Item], lengths: Sequence[int], width: int) -> Iterator[list[Item]]:
+    """Yield the items in rows whose lengths add up to at most ``width``; at least one a row."""
+    row: list[Item] = []
+    used = 0
+    for item, length in zip(items, lengths, strict=True):
+        if row and used + length > width:
+            yield row
+            row, used = [], 0
+        row.append(item)
+        used += length
+    if row:
+        yield row
+
+
+def length(coefficient: sympy.Expr, what: str) -> int:
+    """Return about how many letters wide a term is where its fraction is set upright."""
+    above, below = sympy.fraction(sympy.together(coefficient))
+    parts = [above] if below == 1 else [above, below]
+    return max(len(format_exact(part)) for part in parts) + len(what) + 3
 
 
 def shown_levels(terms: Sequence[TreeTerm], levels: int | None) -> list[tuple[int, list[TreeTerm]]]:

@@ -1,18 +1,33 @@
-"""The report as LaTeX (amsmath); every text of the file is escaped before it gets here."""
+"""The report as LaTeX (amsmath): a fragment to include, or a document that compiles by itself.
+
+Every text of the file is escaped before it gets here. A fragment needs ``\\usepackage{amsmath}`` and nothing else.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from itertools import groupby
+import re
+import unicodedata
+from collections.abc import Callable, Iterator, Sequence
 
 import sympy
 
-from schemegen.analysis.model import Analysis, TreeTerm
-from schemegen.report.facts import facts, headline, kind_of
-from schemegen.report.notation import GREEK, Script, Tree, parse_tree
+from schemegen.analysis.model import Analysis, DerivativeTerm, OrderCondition, TreeTerm
+from schemegen.report import document as doc
+from schemegen.report.equation import in_rows, length, shown_levels
+from schemegen.report.notation import GREEK, Script, Tree, parse_tree, split
+from schemegen.report.references import bibliography
 from schemegen.scheme.model import Multistep, Scheme, Tableau, Tableaus
 
-__all__ = ["coefficients_latex", "escape", "field_latex", "report_latex", "stability_latex"]
+__all__ = [
+    "block_latex",
+    "coefficients_latex",
+    "document_latex",
+    "escape",
+    "field_latex",
+    "prose",
+    "report_latex",
+    "stability_latex",
+]
 
 ESCAPES = {
     "\\": r"\textbackslash{}",
@@ -28,40 +43,204 @@ ESCAPES = {
     "<": r"\textless{}",
     ">": r"\textgreater{}",
     "|": r"\textbar{}",
-    '"': r"\textquotedbl{}",
+    '"': r"{\char34}",
 }
+
+GREEK_LETTERS = {letter: name for name, letter in GREEK.items()}
+
+# What the texts of facts hold of mathematics, longest first.
+FORMULAS: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], str]], ...] = (
+    (re.compile(r"\^(-?\d+|\([^()]*\))"), lambda m: f"$^{{{m.group(1).strip('()')}}}$"),
+    (re.compile(r"sqrt\((\d+)\)"), lambda m: rf"$\sqrt{{{m.group(1)}}}$"),
+    (re.compile(r"<="), lambda m: r"$\le$"),
+    (re.compile(r">="), lambda m: r"$\ge$"),
+    (re.compile(r"!="), lambda m: r"$\ne$"),
+    (re.compile(r"(-?)\binf\b"), lambda m: rf"${m.group(1)}\infty$"),
+    (re.compile(r"(?<![\w)])-(?=[\w(])"), lambda m: "$-$"),
+)
+
+MOST_CELLS = 6  # stages of a tableau in the usual size of letters
+WIDTH = 66  # letters of a formula side by side
 
 
 def escape(text: str) -> str:
-    """Return a text of the user so that LaTeX prints it and runs nothing."""
-    return "".join(ESCAPES.get(character, character) for character in text)
+    """Return a text of the user so that LaTeX prints it and runs nothing.
+
+    Letters that pdfTeX has no glyph for are written as their number in Unicode.
+    """
+    return "".join(map(_escaped, text))
+
+
+def _escaped(character: str) -> str:
+    if character in ESCAPES:
+        return ESCAPES[character]
+    if character.isascii() or "\u00a1" <= character <= "\u017e":
+        return character
+    if character in GREEK_LETTERS:
+        return rf"$\{GREEK_LETTERS[character]}$"
+    plain = unicodedata.normalize("NFKD", character)
+    if plain.isascii() and plain.isprintable():
+        return "".join(ESCAPES.get(item, item) for item in plain)
+    return f"[U+{ord(character):04X}]"
+
+
+def prose(text: str) -> str:
+    """Return the text of a fact: what reads as mathematics is set as such, the rest is escaped."""
+    pieces = [(text, False)]
+    for pattern, write in FORMULAS:
+        found: list[tuple[str, bool]] = []
+        for piece, done in pieces:
+            if done:
+                found.append((piece, True))
+                continue
+            start = 0
+            for match in pattern.finditer(piece):
+                found += [(piece[start : match.start()], False), (write(match), True)]
+                start = match.end()
+            found.append((piece[start:], False))
+        pieces = found
+    return "".join(piece if done else escape(piece) for piece, done in pieces)
+
+
+def document_latex(reports: Sequence[tuple[Analysis, Scheme | None]]) -> str:
+    """Return a whole document, a section a scheme, that pdfLaTeX compiles without other files."""
+    lines = [
+        r"\documentclass[11pt,a4paper]{article}",
+        r"\usepackage[T1]{fontenc}",
+        r"\usepackage[utf8]{inputenc}",
+        r"\usepackage{amsmath}",
+        r"\allowdisplaybreaks",
+        r"\setlength{\textwidth}{165mm}",
+        r"\setlength{\oddsidemargin}{0mm}",
+        r"\setlength{\textheight}{240mm}",
+        r"\setlength{\topmargin}{-15mm}",
+        r"\setlength{\emergencystretch}{3em}",
+        r"\begin{document}",
+        *(report_latex(analysis, scheme) for analysis, scheme in reports),
+        r"\end{document}",
+    ]
+    return "\n".join(lines) + "\n"
 
 
 def report_latex(analysis: Analysis, scheme: Scheme | None = None) -> str:
-    """Return a fragment for a paper: head, coefficients, facts as a table, modified equation."""
-    script = Script(unicode=False)
-    lines = [
-        rf"\paragraph{{{escape(headline(analysis))}}} {escape(kind_of(analysis, scheme))}.",
-        "",
-    ]
-    for block in coefficients_latex(scheme) if scheme is not None else ():
-        lines += [r"\[", block, r"\]"]
-    lines += [r"\begin{tabular}{ll}"]
-    for fact in facts(analysis, scheme, script):
-        if fact.key != "stability.function":
-            lines.append(rf"{escape(fact.label)} & {escape(fact.text)} \\")
-    lines += [r"\end{tabular}"]
-    if function := stability_latex(analysis):
-        lines += [r"\[", function, r"\]"]
-    equation = analysis.modified_equation
-    if equation is not None and equation.field is not None:
-        lines += [r"\begin{align*}"]
-        rows = [
-            f"{symbol(state)}' &= {field_latex(terms)} + O(h^{{{equation.truncation}}})"
-            for state, terms in equation.field
-        ]
-        lines += [" \\\\\n".join(rows), r"\end{align*}"]
+    """Return a fragment for a paper: head, then each section of the report with its sources."""
+    report = doc.document(analysis, scheme, Script(unicode=False))
+    lines = [rf"\section*{{{escape(report.title)}}}", f"{prose(report.kind)}.", ""]
+    for section in report.sections:
+        lines.append(rf"\subsection*{{{escape(section.title)}}}")
+        if section.sources:
+            cited = "; ".join(map(str, section.sources))
+            lines.append(rf"\noindent\emph{{Source: {escape(cited)}.}}\par")
+        for block in section.blocks:
+            lines += _block(block)
+    works = bibliography(report.sources)
+    if works:
+        lines += [r"\subsection*{References}", r"\begin{itemize}"]
+        lines += [rf"\item {escape(work)}." for work in works]
+        lines.append(r"\end{itemize}")
     return "\n".join(lines) + "\n"
+
+
+def _block(block: doc.Block) -> Iterator[str]:
+    match block:
+        case doc.Coefficients(scheme):
+            for item in coefficients_latex(scheme):
+                yield from _display(item, small=_stages(scheme) > MOST_CELLS)
+        case doc.FactTable(rows):
+            yield from _table(
+                "lp{0.68\\linewidth}",
+                [(escape(row.label), prose("  ".join([row.text, *row.codes]))) for row in rows],
+            )
+        case doc.Conditions(items, several):
+            yield from _conditions(items, several=several)
+        case doc.Quotient() | doc.Polynomial() | doc.Matrix():
+            yield from _display(_function(block))
+        case doc.FieldForm(state, terms, truncation):
+            yield from _equation(_field_rows(state, terms, truncation))
+        case doc.DerivativeForm(state, field, terms):
+            yield from _equation(_derivative_rows(state, field, terms))
+        case doc.Prose(text):
+            yield prose(text)
+        case doc.Notes(items):
+            yield r"\begin{itemize}"
+            for note in items:
+                yield rf"\item \texttt{{{escape(note.key)}}}: {prose(note.text)}"
+            yield r"\end{itemize}"
+
+
+def block_latex(
+    block: doc.Quotient | doc.Polynomial | doc.Matrix | doc.FieldForm | doc.DerivativeForm,
+) -> tuple[str, ...]:
+    """Return a formula without what opens and closes display mathematics."""
+    match block:
+        case doc.FieldForm(state, terms, truncation):
+            return _aligned(_field_rows(state, terms, truncation))
+        case doc.DerivativeForm(state, field, terms):
+            return _aligned(_derivative_rows(state, field, terms))
+        case _:
+            return (_function(block),)
+
+
+def _aligned(rows: Sequence[str]) -> tuple[str, ...]:
+    return (r"\begin{aligned}", *" \\\\\n".join(rows).splitlines(), r"\end{aligned}")
+
+
+def _stages(scheme: Scheme) -> int:
+    match scheme.update:
+        case Tableaus(parts=parts):
+            return max(part.tableau.stages for part in parts)
+        case _:
+            return 0
+
+
+def _display(inner: str, *, small: bool = False) -> Iterator[str]:
+    if small:
+        yield r"{\scriptsize\setlength{\arraycolsep}{2pt}"
+    yield from (r"\[", inner, r"\]")
+    if small:
+        yield "}"
+
+
+def _table(columns: str, rows: Sequence[tuple[str, ...]]) -> Iterator[str]:
+    yield rf"\par\noindent\begin{{tabular}}{{@{{}}{columns}@{{}}}}"
+    yield from (" & ".join(row) + r" \\" for row in rows)
+    yield r"\end{tabular}\par"
+
+
+def _conditions(items: Sequence[OrderCondition], *, several: bool) -> Iterator[str]:
+    failing = [item for item in items if item.residual != 0]
+    held = len(items) - len(failing)
+    yield f"{held} of the {len(items)} order conditions up to the next order hold."
+    if not failing:
+        return
+    yield r"Those that fail miss by"
+    rows = []
+    for item in failing:
+        left = differential(parse_tree(item.tree))
+        if several:
+            left = f"{symbol(item.state)}: {left}"
+        rows.append(f"{left} &: {_exact(item.residual)}")
+    yield from _equation(rows)
+
+
+def _equation(rows: Sequence[str]) -> Iterator[str]:
+    yield r"\begin{align*}"
+    yield " \\\\\n".join(rows)
+    yield r"\end{align*}"
+
+
+def _function(block: doc.Quotient | doc.Polynomial | doc.Matrix) -> str:
+    left = f"{symbol(block.name)}({symbol(block.variable)}) = "
+    match block:
+        case doc.Quotient(_, variable, numerator, denominator):
+            above = _polynomial(numerator, symbol(variable))
+            below = _polynomial(denominator, symbol(variable))
+            return left + (above if below == "1" else f"\\frac{{{above}}}{{{below}}}")
+        case doc.Polynomial(_, variable, coefficients):
+            return left + _polynomial(coefficients, symbol(variable), descending=True)
+        case doc.Matrix(_, _, rows):
+            body = r" \\ ".join(" & ".join(_exact(value) for value in row) for row in rows)
+            return rf"{left}\begin{{pmatrix}} {body} \end{{pmatrix}}"
 
 
 def coefficients_latex(scheme: Scheme) -> tuple[str, ...]:
@@ -83,12 +262,12 @@ def coefficients_latex(scheme: Scheme) -> tuple[str, ...]:
 def _tableau(item: Tableau) -> str:
     columns = "c|" + "c" * item.stages
     rows = [
-        " & ".join([sympy.latex(c), *(sympy.latex(value) if value != 0 else "" for value in row)])
+        " & ".join([_exact(c), *(_exact(value) if value != 0 else "" for value in row)])
         for c, row in zip(item.c, item.a, strict=True)
     ]
-    weights = [" & ".join(["", *(sympy.latex(value) for value in item.b)])]
+    weights = [" & ".join(["", *(_exact(value) for value in item.b)])]
     if item.b_hat is not None:
-        weights.append(" & ".join(["", *(sympy.latex(value) for value in item.b_hat)]))
+        weights.append(" & ".join(["", *(_exact(value) for value in item.b_hat)]))
     body = " \\\\\n".join(rows) + " \\\\ \\hline\n" + " \\\\\n".join(weights)
     return f"\\begin{{array}}{{{columns}}}\n{body}\n\\end{{array}}"
 
@@ -126,20 +305,29 @@ def stability_latex(analysis: Analysis) -> str:
     return ""
 
 
-def _polynomial(values: Sequence[sympy.Expr], variable: str) -> str:
+def _polynomial(values: Sequence[sympy.Expr], variable: str, *, descending: bool = False) -> str:
     powers = ["", variable, *(f"{variable}^{{{j}}}" for j in range(2, len(values)))]
     parts = [_signed(value, powers[j], first=False) for j, value in enumerate(values) if value != 0]
-    return " ".join(parts).removeprefix("+ ") or "0"
+    return " ".join(parts[::-1] if descending else parts).removeprefix("+ ") or "0"
 
 
 def _signed(coefficient: sympy.Expr, what: str, first: bool) -> str:
-    rational, rest = coefficient.as_coeff_Mul()
-    sign = "-" if rational < 0 else "" if first else "+ "
-    value = sympy.Abs(rational) * rest if rational.is_Rational else coefficient
-    if value == 1 and what:
+    """Return ``+ 1/2 what`` with its sign; a coefficient 1 is not written."""
+    rational, rest = split(coefficient)
+    sign = "- " if rational < 0 else "" if first else "+ "
+    above, below = sympy.fraction(rest)
+    above, below = above * abs(int(rational.p)), below * int(rational.q)
+    if above == 1 and below == 1 and what:
         return f"{sign}{what}"
-    text = sympy.latex(value)
-    return f"{sign}({text}) {what}" if value.is_Add and what else f"{sign}{text} {what}".rstrip()
+    if below != 1:
+        text = f"\\frac{{{_exact(above)}}}{{{_exact(below)}}}"
+    else:
+        text = rf"\left({_exact(above)}\right)" if above.is_Add and what else _exact(above)
+    return f"{sign}{text} {what}".rstrip()
+
+
+def _exact(value: sympy.Expr) -> str:
+    return str(sympy.latex(value, order="rev-lex"))
 
 
 def differential(tree: Tree) -> str:
@@ -154,22 +342,57 @@ def differential(tree: Tree) -> str:
 
 
 def field_latex(terms: Sequence[TreeTerm], levels: int | None = None) -> str:
-    """Return the modified field, grouped by powers of h; ``levels`` keeps the leading ones."""
-    ordered = sorted(terms, key=lambda term: term.h_power)
-    groups = [(p, list(group)) for p, group in groupby(ordered, key=lambda term: term.h_power)]
-    if levels is not None:
-        groups = [group for group in groups if group[0] <= 0] + [
-            group for group in groups if group[0] > 0
-        ][:levels]
+    """Return the modified field in one line, grouped by powers of h; ``levels`` keeps the leading ones."""
     parts = []
-    for power, group in groups:
-        inner = " ".join(
-            _signed(term.coefficient, differential(parse_tree(term.tree)), first=False)
-            for term in group
-        ).removeprefix("+ ")
-        if power == 0:
-            parts.append(inner)
-        else:
-            h = "h" if power == 1 else f"h^{{{power}}}"
-            parts.append(rf"{h} \left( {inner} \right)")
+    for power, group in shown_levels(terms, levels):
+        inner = " ".join(_term(term, first=False) for term in group).removeprefix("+ ")
+        parts.append(inner if power == 0 else rf"{_h(power)} \left( {inner} \right)")
     return " + ".join(parts) or "0"
+
+
+def _term(term: TreeTerm, power: str = "", *, first: bool) -> str:
+    what = f"{power} {differential(parse_tree(term.tree))}".strip()
+    return _signed(term.coefficient, what, first=first)
+
+
+def _h(power: int) -> str:
+    return "" if power == 0 else "h" if power == 1 else f"h^{{{power}}}"
+
+
+def _field_rows(state: str, terms: Sequence[TreeTerm], truncation: int) -> list[str]:
+    """Return the rows of ``u' &= f + h^2 (..) + O(h^4)``, a few terms each."""
+    rows: list[str] = []
+    for power, group in shown_levels(terms, None):
+        lengths = [length(term.coefficient, term.tree) for term in group]
+        pieces = list(in_rows(group, lengths, WIDTH))
+        for position, piece in enumerate(pieces):
+            alone = _h(power) if len(group) == 1 else ""
+            inner = " ".join(_term(term, alone, first=False) for term in piece)
+            if power != 0 and len(group) > 1:
+                opening = rf"{_h(power)} \Bigl( " if position == 0 else r"\qquad "
+                closing = r" \Bigr)" if position == len(pieces) - 1 else ""
+                inner = inner.removeprefix("+ ") if position == 0 else inner
+                inner = f"{'+ ' if rows and position == 0 else ''}{opening}{inner}{closing}"
+            rows.append(inner if rows else inner.removeprefix("+ "))
+    rows = rows or ["0"]
+    rows[-1] += f" + O({_h(truncation)})"
+    return [
+        f"{symbol(state)}' &= {row}" if position == 0 else rf"&\quad {row}"
+        for position, row in enumerate(rows)
+    ]
+
+
+def _derivative_rows(state: str, field: str, terms: Sequence[DerivativeTerm]) -> list[str]:
+    summands = []
+    for term in terms:
+        order = term.derivative
+        primes = "'" * order if order <= 3 else f"^{{({order})}}"
+        what = f"{_h(term.h_power)} {symbol(state)}{primes}".strip()
+        summands.append(_signed(term.coefficient, what, first=False))
+    lengths = [length(term.coefficient, "h u" + "'" * term.derivative) for term in terms]
+    rows = [" ".join(piece) for piece in in_rows(summands, lengths, WIDTH)]
+    last = max((term.h_power for term in terms), default=0)
+    names = " + ".join(symbol(item) for item in field.split(" + "))
+    rows[-1] += f" = {names} + O({_h(last + 1)})"
+    rows[0] = rows[0].removeprefix("+ ")
+    return [f"&{row}" if position == 0 else rf"&\quad {row}" for position, row in enumerate(rows)]

@@ -129,15 +129,28 @@ class Script:
         rational, rest = split(coefficient)
         negative = bool(rational < 0)
         p, q = abs(int(rational.p)), int(rational.q)
+        above, below = sympy.fraction(rest)
+        if above == 1 and below != 1:
+            return negative, self._over(p, q, below, power, what)
         factor = "" if rest == 1 else self.factor(rest)
         if not power:
-            if factor.startswith("1/") and p == 1 and q == 1:
-                return negative, what + factor[1:]
             lead = str(p) if q == 1 else f"{p}/{q}"
             parts = [lead if lead != "1" else "", factor, what]
         else:
             parts = [str(p) if p != 1 else "", factor, power + (f"/{q}" if q != 1 else ""), what]
         return negative, " ".join(part for part in parts if part) or "1"
+
+    def _over(self, p: int, q: int, below: sympy.Expr, power: str, what: str) -> str:
+        """Return ``f/(1 + k)``, ``1/(6 (1 + k)²) f'f``, ``h²/(6 (1 + k)²) f'f``."""
+        lower = self.factor(below)
+        if q != 1:
+            lower = f"({q} {lower})"
+        elif below.is_Mul:
+            lower = f"({lower})"
+        if not power and p == 1 and q == 1 and what:
+            return f"{what}/{lower}"
+        lead = [str(p), power] if power and p != 1 else [power or str(p)]
+        return " ".join([*lead[:-1], f"{lead[-1]}/{lower}", what]).rstrip()
 
     def factor(self, value: sympy.Expr) -> str:
         """Return ``value`` so that it may stand before another factor."""
@@ -175,9 +188,12 @@ def split(coefficient: sympy.Expr) -> tuple[sympy.Rational, sympy.Expr]:
     if not rational.is_Rational:
         return sympy.Integer(1), coefficient
     above, below = sympy.fraction(rest)
-    if above.is_Add and above.as_coeff_Add()[0].is_negative:
-        return -rational, sympy.expand(-above) / below
-    return rational, rest
+    factors = list(sympy.Mul.make_args(above))
+    for position, factor in enumerate(factors):
+        if factor.is_Add and factor.as_coeff_Add()[0].is_negative:
+            factors[position] = sympy.expand(-factor)
+            rational = -rational
+    return rational, sympy.Mul(*factors) / below
 
 
 def number(value: sympy.Expr | float, script: Script) -> str:

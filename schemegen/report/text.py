@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.text import Text
 
 from schemegen.analysis.model import Analysis
+from schemegen.report.document import FieldForm, Prose, document, modifying_blocks
 from schemegen.report.equation import derivative_form, field_form, truncation
 from schemegen.report.facts import Fact, facts, headline, kind_of
 from schemegen.report.grid import draw
@@ -72,9 +73,11 @@ def report_text(
         *_head(analysis, scheme, script, width),
         *_body(analysis, scheme, script, width),
         *_modified(analysis, scheme, script, width, full),
+        *(_modifying(analysis, script, width) if full else ()),
         *(_conditions(analysis, script, width) if full else ()),
         *(_network(network, width) if network else ()),
         *_notes(analysis, width, full),
+        *(_sources(analysis, scheme, script, width) if full else ()),
     ]
     return render("\n".join(line.rstrip() for line in lines), color=color)
 
@@ -144,6 +147,12 @@ def _folded(text: str, width: int) -> list[str]:
     return [line.replace("\0", " ") for line in lines] or [""]
 
 
+def _hanging(text: str, width: int) -> Iterator[str]:
+    """Set in a text, what follows its first line a little more."""
+    for position, piece in enumerate(_folded(text, width - 5)):
+        yield ("   " if position == 0 else "     ") + piece
+
+
 def _filled(words: Sequence[str], lead: str, width: int) -> Iterator[str]:
     """Set words after ``lead``, breaking between them; what follows is set in below the lead."""
     line, empty = lead, True
@@ -180,6 +189,31 @@ def _modified(
     if analysis.principal_error_norm is not None and analysis.order is not None:
         value = analysis.principal_error_norm[1]
         yield f"   principal error norm {value:.4g} (trees of order {analysis.order + 1})"
+
+
+def _modifying(analysis: Analysis, script: Script, width: int) -> Iterator[str]:
+    """Yield the field that makes the step exact."""
+    for block in modifying_blocks(analysis, script):
+        match block:
+            case Prose(text):
+                yield ""
+                yield from _folded(text, width)
+            case FieldForm(state, terms, _):
+                lead = f"   {script.name(state)}' = "
+                yield from _filled(field_form(terms, script), lead, width)
+
+
+def _sources(
+    analysis: Analysis, scheme: Scheme | None, script: Script, width: int
+) -> Iterator[str]:
+    """Yield where the formulas of each section come from."""
+    parts = [item for item in document(analysis, scheme, script).sections if item.sources]
+    if parts:
+        yield ""
+        yield "sources"
+    for item in parts:
+        cited = "; ".join(map(str, item.sources))
+        yield from _hanging(f"{item.title.lower()}: {cited}", width)
 
 
 def _many_steps(scheme: Scheme | None) -> bool:
@@ -247,6 +281,4 @@ def _notes(analysis: Analysis, width: int, full: bool) -> Iterator[str]:
     yield ""
     yield "notes"
     for text, keys in said.items():
-        pieces = _folded(f"{', '.join(keys)}: {text}", width - 5)
-        for position, piece in enumerate(pieces):
-            yield ("   " if position == 0 else "     ") + piece
+        yield from _hanging(f"{', '.join(keys)}: {text}", width)

@@ -50,7 +50,15 @@ def test_analyze_json_is_an_object_or_a_list() -> None:
     assert [item["scheme"] for item in several] == ["one", "two"]
 
 
-@pytest.mark.parametrize(("style", "part"), [("latex", r"\begin{array}"), ("md", "### rk2")])
+@pytest.mark.parametrize(
+    ("style", "part"),
+    [
+        ("latex", r"\begin{array}"),
+        ("latex-document", r"\documentclass"),
+        ("md", "### rk2"),
+        ("html", "<!DOCTYPE html>"),
+    ],
+)
 def test_analyze_as(style: str, part: str) -> None:
     assert part in invoke("analyze", "zoo/rk2", "--as", style).stdout
 

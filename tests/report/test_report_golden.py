@@ -97,7 +97,9 @@ def test_other_forms(name: str, update_golden: bool) -> None:
     it = unit(name)
     compare(f"{name}.tex", report_latex(it.analysis, it.scheme), update_golden)
     compare(f"{name}.md", report_markdown(it.analysis, it.scheme), update_golden)
-    compare(f"{name}.html", report_html(it.analysis, it.scheme), update_golden)
+    # A region is drawn by matplotlib, whose lines differ from version to version.
+    page = report_html(it.analysis, it.scheme, regions=False)
+    compare(f"{name}.html", page, update_golden)
 
 
 @pytest.mark.parametrize("width", [60, 72, 80, 100, 120, 160])

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 from schemegen.analysis.model import Analysis
 from schemegen.diagnostics import InternalError
 from schemegen.report.facts import headline
-from schemegen.report.plots.canvas import FORMATS, rendered, require
+from schemegen.report.plots.canvas import FORMATS, embedded, rendered, require
 from schemegen.scheme.model import Scheme
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["FORMATS", "KINDS", "figure", "picture", "require"]
+__all__ = ["FORMATS", "KINDS", "figure", "inline", "picture", "require"]
 
 KINDS = ("region", "order-star", "locus", "root-locus", "trees")
 
@@ -52,3 +52,9 @@ def figure(kind: str, analysis: Analysis, scheme: Scheme | None = None) -> Figur
 def picture(kind: str, form: str, analysis: Analysis, scheme: Scheme | None = None) -> bytes:
     """Return one of :data:`KINDS` as a file of one of :data:`FORMATS`, equal from run to run."""
     return rendered(figure(kind, analysis, scheme), form)
+
+
+def inline(kind: str, analysis: Analysis, scheme: Scheme | None = None, *, prefix: str = "") -> str:
+    """Return one of :data:`KINDS` as an ``<svg>`` element; ``prefix`` keeps names in one page apart."""
+    drawn = figure(kind, analysis, scheme)
+    return embedded(drawn, f"{kind} of {analysis.scheme}", prefix)

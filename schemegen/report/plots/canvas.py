@@ -7,10 +7,12 @@ never touched, and a user's own matplotlibrc changes nothing.
 from __future__ import annotations
 
 import io
+import re
 import textwrap
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from html import escape
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +23,17 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["FORMATS", "INK", "PALETTE", "bare_figure", "plane", "rendered", "require", "style"]
+__all__ = [
+    "FORMATS",
+    "INK",
+    "PALETTE",
+    "bare_figure",
+    "embedded",
+    "plane",
+    "rendered",
+    "require",
+    "style",
+]
 
 FORMATS = ("svg", "png", "pdf")
 
@@ -97,9 +109,29 @@ def plane(title: str, x: str, y: str) -> tuple[Figure, Axes]:
 
 def rendered(figure: Figure, form: str) -> bytes:
     """Return the figure as a file of ``form``: ``svg``, ``png`` or ``pdf``."""
+    return _saved(figure, form, transparent=False)
+
+
+def embedded(figure: Figure, label: str, prefix: str) -> str:
+    """Return the figure as an ``<svg>`` element for a page: its ink is the colour of the text around it.
+
+    Args:
+        label:  what a screen reader says.
+        prefix: put before every name in the drawing, so that several stand in one page.
+    """
+    text = _saved(figure, "svg", transparent=True).decode("utf-8")
+    text = text[text.index("<svg") :].replace(INK, "currentColor")
+    text = re.sub(r'\b(id="|href="#)', rf"\1{prefix}", text)
+    text = text.replace("url(#", f"url(#{prefix}")
+    text = text.replace("<svg ", '<svg role="img" ', 1)
+    end = text.index(">") + 1
+    return f"{text[:end]}\n<title>{escape(label)}</title>{text[end:]}".rstrip()
+
+
+def _saved(figure: Figure, form: str, *, transparent: bool) -> bytes:
     stream = io.BytesIO()
     with style(), warnings.catch_warnings():
         # A title may use letters that the font lacks; they are drawn as boxes, and that is all.
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
-        figure.savefig(stream, format=form, metadata=METADATA[form])
+        figure.savefig(stream, format=form, metadata=METADATA[form], transparent=transparent)
     return stream.getvalue()

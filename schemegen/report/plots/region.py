@@ -53,12 +53,14 @@ def region(
         max(item.top for item in windows),
     )
     for color, (name, item) in zip(PALETTE, members, strict=False):
-        _area(axes, window, item, color, filled=len(members) == 1)
+        area = _area(axes, window, item, color, filled=len(members) == 1)
         if name:
             axes.plot([], [], color=color, label=name)
+        if name and not area:
+            _segments(axes, window, item, color, "")
     if len(members) == 1:
         (_, item), *_ = members
-        _segments(axes, window, item)
+        _segments(axes, window, item, PALETTE[1], "stable on the axes")
         mark_poles_and_zeros(axes, window, item)
     axes.set_xlim(window.left, window.right)
     axes.set_ylim(-window.top, window.top)
@@ -66,24 +68,26 @@ def region(
     return figure
 
 
-def _area(axes: Axes, window: Window, item: Characteristic, color: str, *, filled: bool) -> None:
+def _area(axes: Axes, window: Window, item: Characteristic, color: str, *, filled: bool) -> bool:
+    """Draw the region; say whether there is more of it than lines."""
     grid = window.grid(POINTS.get(item.degree, POINTS_OF_MANY))
     with np.errstate(divide="ignore"):
         level = np.clip(np.log(item.growth(grid)), -4.0, 4.0)
     # The region is symmetric in the real axis; rows from the lowest up.
     level = np.vstack([level[:0:-1], level])
     x, y = grid[0].real, np.concatenate([-grid[:0:-1, 0].imag, grid[:, 0].imag])
-    if filled and (level < -ON_CIRCLE).any():
+    area = bool((level < -ON_CIRCLE).any())
+    if filled and area:
         axes.fill([], [], color=color, alpha=0.25, label="stable")
         axes.contourf(x, y, level, levels=[-5.0, 0.0], colors=[color], alpha=0.25, zorder=2)
     axes.contour(x, y, level, levels=[0.0], colors=[color], linewidths=1.6, zorder=3)
+    return area
 
 
-def _segments(axes: Axes, window: Window, item: Characteristic) -> None:
+def _segments(axes: Axes, window: Window, item: Characteristic, color: str, label: str) -> None:
     """Draw the stable parts of both axes; of some schemes they are all there is."""
     t = np.linspace(-1.0, 1.0, 4001)
     spans = ((max(-window.left, window.right), 1.0), (window.top, 1j))
-    label = "stable on the axes"
     for reach, direction in spans:
         z = np.asarray(t * reach * direction, dtype=complex)
         stable = item.growth(z) <= 1 + ON_CIRCLE
@@ -95,13 +99,13 @@ def _segments(axes: Axes, window: Window, item: Characteristic) -> None:
                 axes.plot(
                     ends.real,
                     ends.imag,
-                    color=PALETTE[1],
+                    color=color,
                     linewidth=3,
                     solid_capstyle="butt",
                     zorder=4,
-                    label=label,
+                    label=label or "_nolegend_",
                 )
-                label = "_nolegend_"
+                label = ""
 
 
 def mark_poles_and_zeros(axes: Axes, window: Window, item: Characteristic) -> None:
