@@ -163,6 +163,7 @@ TITLES = {
     "scheme": "Scheme",
     "order": "Order",
     "stability": "Linear stability",
+    "admissible": "Admissible coefficients",
     "geometry": "Structure",
     "modified_equation": "Modified equation",
     "modifying_equation": "Modifying equation",
