@@ -14,9 +14,9 @@ import sympy
 from schemegen.analysis.model import Admissible, Note, OrderSet, Proof
 from schemegen.analysis.order_sets import Level, Orders, symbols_of
 from schemegen.analysis.parameter_set import Cell, spelled
-from schemegen.analysis.polynomial_systems import TooLargeError
-from schemegen.analysis.ranges import bounds_of, box_of, spelled_bounds, within, within_region
-from schemegen.analysis.semialgebraic import Region
+from schemegen.analysis.polynomial_systems import Family, TooLargeError
+from schemegen.analysis.ranges import box_of, spelled_bounds, within, within_region
+from schemegen.analysis.semialgebraic import Atom, Piece, Region
 from schemegen.analysis.stability import LinearAnalysis
 from schemegen.analysis.stability_sets import StabilitySets, stability_sets
 from schemegen.analysis.stable_region import symbols_in, zero_stable_region
@@ -34,12 +34,16 @@ LONGEST = 4000
 
 @dataclass
 class AdmissibleSets:
-    """What was found; ``cells`` (one symbol) and ``regions`` (several) are the sets by claim."""
+    """What was found; ``cells`` (one symbol) and ``regions`` (several) are the sets by claim.
+
+    ``texts`` are regions as they are printed where that is not the text of the region itself.
+    """
 
     found: Admissible | None = None
     notes: list[Note] = field(default_factory=list)
     cells: dict[str, tuple[sympy.Symbol, tuple[Cell, ...]]] = field(default_factory=dict)
     regions: dict[str, Region] = field(default_factory=dict)
+    texts: dict[str, str] = field(default_factory=dict)
 
 
 def admissible_sets(
@@ -72,8 +76,12 @@ def admissible_sets(
         order_rescaled=rescaled or None,
         a_stable=_text(linear.stability.a_stable, sets.symbol, sets.a_stable),
         l_stable=_text(linear.stability.l_stable, sets.symbol, sets.l_stable),
-        proofs=tuple(_proofs(scheme, result)),
     )
+    _remember_orders(result, orders, plain)
+    result.found = replace(result.found, proofs=tuple(_proofs(scheme, result)))
+    if isinstance(result.found.a_stable, str):
+        linear.notes = [note for note in linear.notes if note.key != "stability.A"]
+        linear.note("stability.A", f"depends on symbols: A-stable for {result.found.a_stable}")
     result.notes += _notes(result.found, linear, orders, sets)
     return result
 
@@ -132,6 +140,16 @@ def _remember_cells(result: AdmissibleSets, linear: LinearAnalysis, sets: Stabil
             result.cells[claim] = sets.symbol, cells
 
 
+def _remember_orders(result: AdmissibleSets, orders: Orders, sets: Sequence[OrderSet]) -> None:
+    """Keep the sets of orders for the ranges; order 1 is consistency."""
+    for level, item in zip(orders.plain, sets, strict=True):
+        region = _order_region(level.families) if isinstance(item.when, str) else None
+        if region is not None:
+            claim = "consistent" if level.order == 1 else f"order >= {level.order}"
+            result.regions[claim] = region
+            result.texts[claim] = str(item.when)
+
+
 def _text(
     decided: bool | None, symbol: sympy.Symbol | None, cells: Sequence[Cell] | None
 ) -> bool | str | None:
@@ -186,8 +204,8 @@ def _joined(texts: Sequence[str], equations: Sequence[str] | None) -> str | None
 def _proofs(scheme: Scheme, sets: AdmissibleSets) -> Iterator[Proof]:
     """Yield a line for each set that the declared range lies in."""
     for claim, (symbol, cells) in sets.cells.items():
-        param = next((p for p in scheme.params if p.symbol == symbol), None)
-        bounds = None if param is None else bounds_of(param)
+        own = box_of(scheme.params, [symbol])
+        bounds = own[symbol] if own else None
         if bounds is None or not within(bounds, cells):
             continue
         text = spelled(cells, symbol.name, format_exact)
@@ -195,10 +213,24 @@ def _proofs(scheme: Scheme, sets: AdmissibleSets) -> Iterator[Proof]:
             yield Proof(claim, spelled_bounds(bounds, symbol.name), text)
     for claim, region in sets.regions.items():
         box = box_of(scheme.params, symbols_in(region))
-        whole = region.text
+        whole = sets.texts.get(claim, region.text)
         if box and isinstance(whole, str) and within_region(box, region):
             ranges = ", ".join(spelled_bounds(bounds, s.name) for s, bounds in box.items())
             yield Proof(claim, ranges, whole)
+
+
+def _order_region(families: Sequence[Family]) -> Region | None:
+    """Return the set of an order as equations and inequalities; None where a value is a root."""
+    pieces = []
+    for family in families:
+        space = family.space
+        atoms = [Atom(q, "=") for q in family.rest] + [Atom(q, "!=") for q in family.excluded]
+        try:
+            atoms += [Atom(space.quotient(s - e)[0], "=") for s, e in family.values]
+        except ValueError:
+            return None
+        pieces.append(Piece(tuple(atoms)))
+    return Region(families[0].space, tuple(pieces)) if pieces else None
 
 
 def _notes(

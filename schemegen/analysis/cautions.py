@@ -9,6 +9,7 @@ import sympy
 
 from schemegen.analysis.admissible import AdmissibleSets
 from schemegen.analysis.expansion import Expansion
+from schemegen.analysis.model import Admissible
 from schemegen.analysis.ranges import (
     bounds_of,
     box_of,
@@ -44,7 +45,7 @@ def cautions(
         if "zero_stable" in admissible.regions:
             found += _region(scheme, admissible.regions["zero_stable"])
     if expansion is not None:
-        found += _consistency(scheme, program, expansion)
+        found += _consistency(scheme, program, expansion, admissible.found)
         found += _separate_weights(scheme, program, expansion)
         found += _frozen(scheme, expansion)
         found += _solver(scheme, expansion)
@@ -173,18 +174,24 @@ def _rational_root(rho: Sequence[sympy.Expr], near: complex) -> str | None:
 # --- consistency, weights, frozen params -------------------------------------------------------------
 
 
-def _consistency(scheme: Scheme, program: Program, expansion: Expansion) -> Iterator[Diagnostic]:
+def _consistency(
+    scheme: Scheme, program: Program, expansion: Expansion, sets: Admissible | None
+) -> Iterator[Diagnostic]:
     states = {state.name for state in scheme.states}  # a linear term, as damping adds, is meant
     factors = [c for _, terms in expansion.limit for field, c in terms if field not in states]
     if not isinstance(expansion.consistent, str) or all(c in (1, -1) for c in factors):
         return
+    if sets is not None and any(proof.claim == "consistent" for proof in sets.proofs):
+        return
+    conditions = ", ".join(sets.order[0].conditions) if sets is not None and sets.order else ""
     symbols = {s.name for c in factors for s in c.free_symbols}
     learned = [p for p in scheme.params if p.learnable and p.name in symbols]
     if learned and isinstance(scheme.update, Tableaus) and not program.inputs:
         names = " and ".join(f"`{p.name}`" for p in learned)
         yield Diagnostic(
             "W0403",
-            f"learning {names} freely breaks consistency",
+            f"learning {names} freely breaks consistency"
+            + (f", which holds only for {conditions}" if conditions else ""),
             part_of(learned[0].span, learned[0].name),
             f"tie them: write `(1 - {learned[0].name})` for the weight that is left",
         )
@@ -195,7 +202,8 @@ def _consistency(scheme: Scheme, program: Program, expansion: Expansion) -> Iter
     )
     yield Diagnostic(
         "W0404",
-        f"consistent with {expansion.consistent}, not with {plain}",
+        f"consistent with {expansion.consistent}, not with {plain}"
+        + (f" (that only for {conditions})" if conditions else ""),
         update_span(scheme),
         "read orders for the rescaled field; the report prints both",
     )
@@ -284,17 +292,26 @@ def _damping(scheme: Scheme) -> Iterator[Diagnostic]:
         return
     rate = damping.rate
     param = next((p for p in scheme.params if p.symbol == rate), None)
+    part = ""
     if param is not None:
         bounds = bounds_of(param)
         if bounds is not None and bool(bounds.high <= 1):
             return
+        if bounds is not None and bounds.high != sympy.oo:
+            above = Interval(
+                max(bounds.low, sympy.Integer(1)),
+                bounds.high,
+                bool(bounds.low > 1) and bounds.low_closed,
+                bounds.high_closed,
+            )
+            part = f": {spelled_bounds(above, param.name)} of its range"
     elif not (rate.is_number and bool(rate > 1)):
         return
     name = printed(rate)
     verb = "may exceed" if param is not None else "exceeds"
     yield Diagnostic(
         "W0407",
-        f"`{name}` {verb} 1, where 1 - {name} changes sign",
+        f"`{name}` {verb} 1, where 1 - {name} changes sign{part}",
         damping.span,
         f"add `range [0, 1]`, or `damping {name}: exact`",
     )

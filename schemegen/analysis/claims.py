@@ -84,6 +84,10 @@ def _property(name: str, analysis: Analysis) -> tuple[bool | None, str]:
     }
     value = places.get(name)
     text = _yes(value)
+    proofs = analysis.admissible.proofs if analysis.admissible is not None else ()
+    proof = next((p for p in proofs if p.claim == name and value is None), None)
+    if proof is not None:
+        return True, f"yes, for {proof.range}"
     if value and name == "reversible":
         condition = _note(analysis.notes, "geometry.reversible")
         text = f"yes, {condition}" if condition else text

@@ -6,12 +6,14 @@ exercise 6) and V.1.
 
 from __future__ import annotations
 
+from time import perf_counter
+
 import pytest
 import sympy
-from schemes_in_symbols import HEAD, analysed, at, holds, loaded, params
+from schemes_in_symbols import HEAD, TEXTS, analysed, at, history, holds, loaded, params
 
 from schemegen.analysis import analyze
-from schemegen.analysis.model import Admissible, OrderSet
+from schemegen.analysis.model import Admissible, Analysis, OrderSet
 
 HALF = sympy.Rational(1, 2)
 
@@ -140,3 +142,95 @@ def test_the_ends_of_a_set_with_numbers(name: str, symbol: str, ends: list[sympy
             ):
                 assert isinstance(text, str)
                 assert verdict == holds(text, {symbol: value}), (name, value, text)
+
+
+# --- ranges ------------------------------------------------------------------------------------------
+
+
+def ranged(name: str, **ranges: str) -> Analysis:
+    text = TEXTS[name]
+    for param, values in ranges.items():
+        text = text.replace(f"param {param}: learnable, per network", f"param {param}: {values}")
+    return analyze(*loaded(text))
+
+
+def claims(found: Analysis) -> dict[str, tuple[str, str]]:
+    assert found.admissible is not None
+    return {item.claim: (item.range, item.set) for item in found.admissible.proofs}
+
+
+def codes(found: Analysis) -> set[str]:
+    return {item.code for item in found.diagnostics}
+
+
+@pytest.mark.parametrize(
+    ("values", "proved"),
+    [
+        ("learnable, per network, init 3/4, range [1/2, 1]", {"A_stable"}),
+        ("learnable, per network, init 3/4, range [1/2, inf)", {"A_stable"}),
+        ("learnable, per network, init 3/4, range [49/100, 1]", set()),
+        ("fixed, per network, init 1", {"A_stable", "L_stable"}),
+        ("fixed, per network, init 1/2", {"A_stable", "order >= 2"}),
+        ("learnable, per network, init 3/4, via sigmoid(raw)", set()),
+        ("learnable, per network, init 3/4", set()),
+    ],
+)
+def test_what_a_range_of_theta_proves(values: str, proved: set[str]) -> None:
+    assert claims(ranged("theta", theta=values)).keys() == proved
+
+
+def test_the_lines_of_a_proof() -> None:
+    found = ranged("two_step", k="learnable, per network, init 0, range [0, 1]")
+    assert claims(found) == {"zero_stable": ("0 <= k <= 1", "-1 < k <= 1")}
+    assert "W0402" not in codes(found)
+    assert "W0402" in codes(ranged("two_step", k="learnable, per network, init 0, range [-1, 1]"))
+
+
+def test_a_fixed_value_that_makes_the_scheme_consistent_is_not_warned_of() -> None:
+    assert "W0404" not in codes(ranged("two_step", k="fixed, per network, init 0"))
+    assert "W0404" in codes(ranged("two_step", k="fixed, per network, init 1/2"))
+
+
+@pytest.mark.parametrize(("values", "holds_"), [("[1/2, 1]", True), ("[0, 1]", None)])
+def test_a_claim_that_the_range_proves(values: str, holds_: bool | None) -> None:
+    text = TEXTS["theta"][:-1] + "  expect A_stable\n}"
+    text = text.replace(
+        "param theta: learnable, per network",
+        f"param theta: learnable, per network, init 3/4, range {values}",
+    )
+    (verdict,) = analyze(*loaded(text)).verdicts
+    assert verdict.holds is holds_
+
+
+# --- hostile sizes -----------------------------------------------------------------------------------
+
+
+def test_ten_symbols_and_a_general_tableau_of_four_stages() -> None:
+    rows = "0 |\na21 | a21\n(a31 + a32) | a31 a32\n(a41 + a42 + a43) | a41 a42 a43\n"
+    names = ["a21", "a31", "a32", "a41", "a42", "a43", "b1", "b2", "b3", "b4"]
+    text = HEAD + params(*names) + "tableau explicit {\n" + rows + "---+---\n| b1 b2 b3 b4\n}\n}"
+    scheme, program = loaded(text)
+    start = perf_counter()
+    found = analyze(scheme, program)
+    assert perf_counter() - start < 15
+    assert found.admissible is not None
+    assert found.admissible.order is not None
+    first, second = found.admissible.order[:2]
+    assert first.conditions == ("b1 + b2 + b3 + b4 = 1",)
+    assert isinstance(second.when, str)
+    assert any(note.key == "admissible.order" for note in found.notes)
+
+
+def test_a_long_memory_with_ten_symbols() -> None:
+    names = [f"a{i}" for i in range(10)]
+    found = analyze(*loaded(history(names, names)))
+    assert found.admissible is not None
+    assert found.admissible.zero_stable is None
+    assert any(note.key == "stability.zero_stable" for note in found.notes)
+
+
+def test_high_powers_of_a_symbol() -> None:
+    found = analyze(*loaded(history(["k"], ["1 - k^40", "k^40"]))).admissible
+    assert found is not None
+    assert found.zero_stable == "-1 <= k <= 1"
+    assert orders(found.order) == {1: "k = 0", 2: False}
