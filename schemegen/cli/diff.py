@@ -2,88 +2,84 @@
 
 from __future__ import annotations
 
-import difflib
-from textwrap import wrap
+from typing import TYPE_CHECKING
 
 import click
 
 from schemegen.cli.console import Console
 from schemegen.cli.options import common
 from schemegen.diagnostics import SchemeError
-from schemegen.pipeline import Unit, examine, raise_errors, study
+from schemegen.pipeline import examine, raise_errors, study
 from schemegen.selection import choose_scheme, source_of
 from schemegen.sources import read
 
+if TYPE_CHECKING:
+    from schemegen.report.compare import Comparison, Side
+
 __all__ = ["command"]
+
+FORMS = ("text", "json", "html", "md")
 
 
 @click.command("diff")
 @click.argument("a", metavar="A")
 @click.argument("b", metavar="B")
 @click.option("--order", type=click.IntRange(1, 8), help="The largest tree that is kept.")
+@click.option(
+    "--as",
+    "style",
+    type=click.Choice(FORMS),
+    default="text",
+    show_default=True,
+    help="The form of the comparison.",
+)
 @common
 @click.pass_obj
-def command(console: Console, a: str, b: str, order: int | None) -> int:
-    """Compare the schemes A and B: facts that differ, then their step programs.
+def command(console: Console, a: str, b: str, order: int | None, style: str) -> int:
+    """Put the schemes A and B side by side: coefficients, order, stability, modified equation, cost.
 
-    Each is a file, or a name of the zoo. Exit code 1 where they differ.
+    Each is a file, or a name of the zoo. Rows that differ are marked. Exit code 1 where the schemes differ.
     """
+    from schemegen.report.compare import compare
+    from schemegen.report.notation import Script
+
     left, right = (one(item, order) for item in (a, b))
-    lines = [*facts_that_differ(left, right, console), *programs(left, right)]
-    if lines:
-        console.out("\n".join(lines))
-    else:
+    unicode = console.unicode() or style != "text"
+    found = compare(left, right, Script(unicode))
+    if found.same and style == "text":
         console.say(f"{left.scheme.name} and {right.scheme.name} are the same scheme")
-    return 1 if lines else 0
+    else:
+        console.out(written(found, style, console))
+    return 0 if found.same else 1
 
 
-def one(what: str, order: int | None) -> Unit:
+def one(what: str, order: int | None) -> Side:
     """Return the only scheme of a file or zoo name, analysed; claims that fail do not matter here."""
+    from schemegen.report.compare import Side
+
     source = read(what) if what == "-" else source_of(what)
     checked, found = examine(source)
     try:
         raise_errors(found)
     except SchemeError as error:
         raise SchemeError(item for item in error.diagnostics if item.is_error) from None
-    return study(choose_scheme(checked.schemes, None, source.name), order=order)
+    unit = study(choose_scheme(checked.schemes, None, source.name), order=order)
+    return Side(unit.scheme, unit.program, unit.analysis)
 
 
-def facts_that_differ(left: Unit, right: Unit, console: Console) -> list[str]:
-    """Return a table of the facts whose texts differ, a column for each scheme."""
-    from schemegen.report.facts import facts, kind_of
+def written(found: Comparison, style: str, console: Console) -> str:
+    """Return the comparison in the form ``style``."""
+    from schemegen.report import analysis_json
+    from schemegen.report.compare import comparison_data
     from schemegen.report.notation import Script
+    from schemegen.report.sides import comparison_html, comparison_markdown, comparison_text
 
-    script = Script(console.unicode())
-    columns = []
-    for unit in (left, right):
-        rows = {"": unit.scheme.name, "kind": kind_of(unit.analysis, unit.scheme)}
-        for fact in facts(unit.analysis, unit.scheme, script):
-            if fact.key != "update":
-                rows[fact.label] = fact.text.partition("   (")[0]
-        columns.append(rows)
-    labels = list(dict.fromkeys([*columns[0], *columns[1]]))
-    differing = [
-        label for label in labels if label and columns[0].get(label) != columns[1].get(label)
-    ]
-    if not differing:
-        return []
-    head = max(len(label) for label in differing) + 2
-    half = max((console.width() - head - 3) // 2, 20)
-    lines = []
-    for label in ["", *differing]:
-        cells = [wrap(column.get(label, "-"), half) or ["-"] for column in columns]
-        for position in range(max(map(len, cells))):
-            first, second = (cell[position] if position < len(cell) else "" for cell in cells)
-            name = label if position == 0 else ""
-            lines.append(f"{name:<{head}}{first:<{half}}   {second}".rstrip())
-    return lines
-
-
-def programs(left: Unit, right: Unit) -> list[str]:
-    """Return a unified diff of the step programs, names of schemes left out."""
-    from schemegen.step import dump
-
-    before, after = (dump(unit.program).splitlines()[1:] for unit in (left, right))
-    names = left.scheme.name, right.scheme.name
-    lines = list(difflib.unified_diff(before, after, *names, lineterm="", n=99))
-    return ["", *lines] if lines else []
+    match style:
+        case "json":
+            return analysis_json(comparison_data(found))
+        case "html":
+            return comparison_html(found)
+        case "md":
+            return comparison_markdown(found)
+        case _:
+            return comparison_text(found, Script(console.unicode()), console.width())

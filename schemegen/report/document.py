@@ -19,6 +19,7 @@ from schemegen.report.references import Reference, cited
 from schemegen.scheme.model import Multistep, Scheme, Tableaus
 
 __all__ = [
+    "TITLES",
     "Block",
     "Coefficients",
     "Conditions",

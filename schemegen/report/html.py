@@ -15,13 +15,22 @@ from schemegen.analysis.model import Analysis, Note, OrderCondition
 from schemegen.diagnostics import UsageError
 from schemegen.report import document as doc
 from schemegen.report import mathml
+from schemegen.report.facts import headline
 from schemegen.report.forest import sheet, sheet_svg
 from schemegen.report.latex import coefficients_latex, stability_latex, symbol
 from schemegen.report.notation import Script, parse_tree
 from schemegen.report.references import bibliography
 from schemegen.scheme.model import Multistep, Scheme, Tableaus
 
-__all__ = ["page_html", "report_html", "scheme_latex", "style"]
+__all__ = [
+    "coefficients_html",
+    "page",
+    "page_html",
+    "prose",
+    "report_html",
+    "scheme_latex",
+    "style",
+]
 
 SCRIPT = Script()
 RELATIONS = {"<=": "≤", ">=": "≥", "!=": "≠"}
@@ -32,24 +41,26 @@ Report = tuple[Analysis, Scheme | None]
 
 def page_html(reports: Sequence[Report], *, regions: bool = True) -> str:
     """Return a page with the report of each scheme; without ``regions`` matplotlib is never asked for."""
-    titles = [doc.document(a, scheme, SCRIPT).title for a, scheme in reports]
-    parts = [
+    titles = [headline(analysis) for analysis, _ in reports]
+    articles = [_article(*report, place, regions=regions) for place, report in enumerate(reports)]
+    return page(", ".join(titles), articles)
+
+
+def page(title: str, parts: Sequence[str]) -> str:
+    """Return a whole page around ``parts``; ``title`` is text."""
+    head = (
         "<!DOCTYPE html>",
         '<html lang="en">',
         '<head><meta charset="utf-8">',
         '<meta name="viewport" content="width=device-width, initial-scale=1">',
         '<meta name="color-scheme" content="light dark">',
-        f"<title>{escape(', '.join(titles))}</title>",
+        f"<title>{escape(title)}</title>",
         f"<style>\n{style()}{PAGE}</style>",
         "</head>",
         "<body>",
         "<main>",
-        *(_article(*report, place, regions=regions) for place, report in enumerate(reports)),
-        "</main>",
-        "</body>",
-        "</html>",
-    ]
-    return "\n".join(parts) + "\n"
+    )
+    return "\n".join([*head, *parts, "</main>", "</body>", "</html>"]) + "\n"
 
 
 PAGE = """body { margin: 0; background: Canvas; color: CanvasText; }
@@ -99,7 +110,7 @@ def _article(analysis: Analysis, scheme: Scheme | None, place: int, *, regions: 
 def _block(block: doc.Block) -> Iterator[str]:
     match block:
         case doc.Coefficients(scheme):
-            yield from _coefficients(scheme)
+            yield from coefficients_html(scheme)
         case doc.FactTable(rows):
             yield "<table>"
             for row in rows:
@@ -148,7 +159,8 @@ def _formula(inner: str) -> str:
     return f'<div class="formula">{mathml.math(inner)}</div>'
 
 
-def _coefficients(scheme: Scheme) -> Iterator[str]:
+def coefficients_html(scheme: Scheme) -> Iterator[str]:
+    """Yield the tableaus or the multistep equation; nothing for a scheme that is written as equations."""
     match scheme.update:
         case Tableaus(parts=parts):
             for part in parts:

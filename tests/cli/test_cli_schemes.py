@@ -130,7 +130,23 @@ def test_diff_names_what_differs() -> None:
     lines = result.stdout.splitlines()
     assert lines[0].split() == ["rk2", "heun2"]
     assert any(line.startswith("-  Y2 := ") for line in lines)
-    assert not any(line.startswith("order  ") for line in lines)
+    rows = {line[2:].split("  ")[0]: line for line in lines}
+    assert rows["order"].split() == ["order", "2", "2"]
+    assert rows["SSP"].split() == ["≠", "SSP", "coefficient", "0", "coefficient", "1"]
+    assert rows["h² f''(f,f)"].split()[-2:] == ["-1/24", "1/12"]  # GNI, example IX.1.4
+
+
+def test_diff_as_data_and_page() -> None:
+    result = invoke("diff", "rk2", "heun2", "--as", "json")
+    assert result.exit_code == 1
+    data = json.loads(result.stdout)
+    assert (data["a"]["scheme"], data["b"]["scheme"], data["same"]) == ("rk2", "heun2", False)
+    terms = {term["tree"]: term for term in data["modified_equation"]["terms"]}
+    assert (terms["f[f,f]"]["a"], terms["f[f,f]"]["b"]) == ("-1/24", "1/12")
+    assert terms["f[f[f]]"]["same"]
+    assert json.loads(invoke("diff", "rk2", "rk2", "--as", "json").stdout)["same"]
+    assert invoke("diff", "rk2", "heun2", "--as", "html").stdout.startswith("<!DOCTYPE html>")
+    assert invoke("diff", "rk2", "heun2", "--as", "md").stdout.startswith("### rk2 and heun2")
 
 
 def test_diff_of_the_same_scheme() -> None:
