@@ -135,14 +135,13 @@ def _facts(side: Side, script: Script) -> dict[str, dict[tuple[str, str], str]]:
     """Return the facts by section, then by key and label; claims of the file are left out."""
     found: dict[str, dict[tuple[str, str], str]] = {}
     report = document(side.analysis, side.scheme, script)
-    found["Scheme"] = {("kind", "kind"): report.kind}
+    found[TITLES["scheme"]] = {("kind", "kind"): report.kind}
+    found[TITLES["geometry"]] = _geometry(side.analysis)
     for section in report.sections:
         if section.key in PUT_ASIDE:
             continue
         rows = found.setdefault(section.title, {})
         place = ("", "")
-        if section.key == "geometry":
-            rows |= _geometry(side.analysis)
         for block in section.blocks:
             match block:
                 case Quotient(name, variable, numerator, denominator):
