@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 
 import sympy
 
+from schemegen.analysis.a_stable_region import stable_regions
 from schemegen.analysis.model import Admissible, Note, OrderSet, Proof
 from schemegen.analysis.order_sets import Level, Orders, symbols_of
 from schemegen.analysis.parameter_set import Cell, spelled
@@ -66,7 +67,7 @@ def admissible_sets(
         _find(orders)
     _zero_stability(result, linear)
     plain, rescaled = (_order_sets(levels) for levels in (orders.plain, orders.rescaled))
-    sets = _stability(linear)
+    sets = _stability(result, linear)
     _remember_cells(result, linear, sets)
     result.found = Admissible(
         symbols=tuple(symbol.name for symbol in symbols),
@@ -74,8 +75,8 @@ def admissible_sets(
         zero_stable=linear.stability.zero_stable,
         order=plain or None,
         order_rescaled=rescaled or None,
-        a_stable=_text(linear.stability.a_stable, sets.symbol, sets.a_stable),
-        l_stable=_text(linear.stability.l_stable, sets.symbol, sets.l_stable),
+        a_stable=_text(result, "A_stable", linear.stability.a_stable),
+        l_stable=_text(result, "L_stable", linear.stability.l_stable),
     )
     _remember_orders(result, orders, plain)
     result.found = replace(result.found, proofs=tuple(_proofs(scheme, result)))
@@ -119,14 +120,22 @@ def _zero_stability(result: AdmissibleSets, linear: LinearAnalysis) -> None:
         linear.note("stability.zero_stable", reason)
 
 
-def _stability(linear: LinearAnalysis) -> StabilitySets:
+def _stability(result: AdmissibleSets, linear: LinearAnalysis) -> StabilitySets:
     if linear.step is None:
         return StabilitySets(reason="the step has no linear test")
     if linear.stability.a_stable is not None:
         return StabilitySets()
+    numerator, denominator = linear.stability.numerator, linear.stability.denominator
+    several = len(linear.step.coefficients.field.gens) > 2
     try:
         with time_limit(LIMIT_SECONDS):
+            if several and numerator is not None and denominator is not None:
+                a_stable, l_stable = stable_regions(numerator, denominator)
+                result.regions |= {"A_stable": a_stable, "L_stable": l_stable}
+                return StabilitySets()
             return stability_sets(linear.step)
+    except (TooLargeError, OverflowError, ValueError) as error:
+        return StabilitySets(reason=str(error))
     except TimeLimitError:
         return StabilitySets(reason=f"not decided within {LIMIT_SECONDS:g} s")
 
@@ -150,14 +159,16 @@ def _remember_orders(result: AdmissibleSets, orders: Orders, sets: Sequence[Orde
             result.texts[claim] = str(item.when)
 
 
-def _text(
-    decided: bool | None, symbol: sympy.Symbol | None, cells: Sequence[Cell] | None
-) -> bool | str | None:
+def _text(result: AdmissibleSets, claim: str, decided: bool | None) -> bool | str | None:
     if decided is not None:
         return decided
-    if symbol is None or cells is None:
-        return None
-    return spelled(cells, symbol.name, format_exact)
+    if claim in result.cells:
+        symbol, cells = result.cells[claim]
+        return spelled(cells, symbol.name, format_exact)
+    if claim in result.regions:
+        text = result.regions[claim].text
+        return text if isinstance(text, bool) or len(text) <= LONGEST else None
+    return None
 
 
 # --- order -------------------------------------------------------------------------------------------

@@ -198,12 +198,7 @@ class _Branch:
         for state in range(len(reading.skeleton.principal)):
             numbers = list(reading.field.coefficients[state])
             if nodes == 1:
-                for tree in reading.trees.level(1):
-                    colour = reading.trees.colour[tree]
-                    if not reading.trees.colours[colour].identity and (
-                        colour in reading.trees.allowed[state]
-                    ):
-                        numbers[tree] = numbers[tree] - reading.ring.one
+                self._compare(state, numbers)
             for number in collected(reading, numbers, nodes).values():
                 found.append(self._numerator(number))
         if nodes == 1:
@@ -212,6 +207,16 @@ class _Branch:
                     self._exclude(reading.field.coefficients[state][tree])
         self._levels[nodes] = _distinct(self.space, found)
         return self._levels[nodes]
+
+    def _compare(self, state: int, numbers: list[Any]) -> None:
+        """Take ``u' = sum of the drifts`` off the limit; a linear term, as damping adds, is meant."""
+        trees, ring = self.reading.trees, self.reading.ring
+        for tree in trees.level(1):
+            colour = trees.colour[tree]
+            if trees.colours[colour].identity:
+                numbers[tree] = ring.zero
+            elif colour in trees.allowed[state]:
+                numbers[tree] = numbers[tree] - ring.one
 
     def _numerator(self, number: Any) -> Polynomial:
         self._exclude(number)

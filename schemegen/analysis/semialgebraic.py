@@ -173,7 +173,7 @@ def _distinct(atoms: Iterable[Atom]) -> tuple[Atom, ...]:
 
 def union(space: Space, pieces: Sequence[Piece]) -> Region:
     """Return the union, each piece with as few and as closed atoms as can be proved."""
-    kept = [Piece(_distinct(piece.atoms)) for piece in pieces]
+    kept = [Piece(_distinct(_solved(space, piece.atoms))) for piece in pieces]
     kept = [piece for piece in kept if not _impossible(piece.atoms)]
     if len(kept) > MOST_PIECES:
         raise OverflowError("the set falls into too many pieces")
@@ -185,20 +185,54 @@ def union(space: Space, pieces: Sequence[Piece]) -> Region:
             if any(_inside(piece, other) for other in others):
                 kept, changed = others, True
                 break
-            wider = _wider(piece, others)
+            wider = _wider(space, piece, others)
             if wider is not None:
                 kept, changed = [*kept[:index], wider, *kept[index + 1 :]], True
                 break
     return Region(space, tuple(_shortened(piece) for piece in kept))
 
 
-def _wider(piece: Piece, others: Sequence[Piece]) -> Piece | None:
+def _solved(space: Space, atoms: Sequence[Atom]) -> list[Atom]:
+    """Put the values that linear equations give into the other atoms; the equations stay."""
+    equations: list[Atom] = []
+    left = list(atoms)
+    while True:
+        choice = next(
+            (
+                (atom, index, parts)
+                for atom in left
+                if atom.sign == "="
+                for index in space.used(atom.polynomial)
+                if len(parts := space.parts(atom.polynomial, index)) == 2
+                and not space.used(parts[1])
+            ),
+            None,
+        )
+        if choice is None:
+            return equations + left
+        atom, index, (rest, slope) = choice
+        value, one = -rest / slope.leading_coefficient(), space.constant(1)
+
+        def put(item: Atom, i: int = index, v: Polynomial = value, o: Polynomial = one) -> Atom:
+            moved = space.put(item.polynomial, i, v, o)
+            return replace(item, polynomial=_scaled(space, moved) if space.used(moved) else moved)
+
+        equations = [*map(put, equations), atom]
+        left = [put(item) for item in left if item is not atom]
+
+
+def _scaled(space: Space, polynomial: Polynomial) -> Polynomial:
+    """Divide by a positive number: coprime integers as coefficients."""
+    return polynomial / abs(space.content(polynomial))
+
+
+def _wider(space: Space, piece: Piece, others: Sequence[Piece]) -> Piece | None:
     """Return the piece with an open face closed that the others hold, None where there is none."""
     for position, atom in enumerate(piece.atoms):
         if atom.sign not in (">", "!="):
             continue
         rest = piece.atoms[:position] + piece.atoms[position + 1 :]
-        face = Piece((*rest, Atom(atom.polynomial, "=")))
+        face = Piece(tuple(_solved(space, (*rest, Atom(atom.polynomial, "=")))))
         if _impossible(face.atoms) or not any(_inside(face, other) for other in others):
             continue
         if atom.sign == "!=":

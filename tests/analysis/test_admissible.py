@@ -6,16 +6,36 @@ exercise 6) and V.1.
 
 from __future__ import annotations
 
+from random import Random
 from time import perf_counter
 
 import pytest
 import sympy
 from schemes_in_symbols import HEAD, TEXTS, analysed, at, history, holds, loaded, params
+from sympy import Rational
 
 from schemegen.analysis import analyze
+from schemegen.analysis.expansion import expand
+from schemegen.analysis.linear import LinearStep, NotLinearError, linear_step
 from schemegen.analysis.model import Admissible, Analysis, OrderSet
+from schemegen.analysis.order_sets import Orders, symbols_of
+from schemegen.analysis.polynomial_systems import Family
+from schemegen.analysis.special_orders import substituted
+from schemegen.exact import is_zero
+from schemegen.step.program import Program
 
 HALF = sympy.Rational(1, 2)
+THREE_STAGES = (
+    HEAD
+    + params("a21", "a31", "a32", "b1", "b2", "b3")
+    + "tableau explicit {\n0 |\na21 | a21\n(a31 + a32) | a31 a32\n---+---\n| b1 b2 b3\n}\n}"
+)
+ADDITIVE = (
+    "scheme s {\n  state u; drift f(u), g(u)\n"
+    + params("a", "b", "c")
+    + "  step {\n Y = u[n] + h*a*f(u[n]) + h*b*g(u[n])\n"
+    + " u[n+1] = u[n] + h*(c*f(Y) + (1 - c)*f(u[n])) + h*g(Y)\n }\n}"
+)
 
 
 def sets(name: str) -> Admissible:
@@ -44,9 +64,7 @@ def test_two_stages() -> None:
 
 def test_three_stages_of_order_three_split_into_cases() -> None:
     """The one-parameter case b2 = 0, c3 = 2/3 stands apart. Source: Butcher (2016), sec. 233, case II/III."""
-    text = HEAD + params("a21", "a31", "a32", "b1", "b2", "b3")
-    text += "tableau explicit {\n0 |\na21 | a21\n(a31 + a32) | a31 a32\n---+---\n| b1 b2 b3\n}\n}"
-    found = analyze(*loaded(text)).admissible
+    found = analyze(*loaded(THREE_STAGES)).admissible
     assert found is not None
     assert found.order is not None
     third = found.order[2]
@@ -142,6 +160,58 @@ def test_the_ends_of_a_set_with_numbers(name: str, symbol: str, ends: list[sympy
             ):
                 assert isinstance(text, str)
                 assert verdict == holds(text, {symbol: value}), (name, value, text)
+
+
+def order_at(text: str, values: dict[str, sympy.Expr]) -> int:
+    """Return the order for ``u' = f`` with these numbers, 0 where the scheme solves another equation."""
+    _, program = loaded(text)
+    numbers = {sympy.Symbol(key): value for key, value in values.items()}
+    found = expand(substituted(program, numbers))
+    return (found.order or found.order_at_least) if found.consistent is True else 0
+
+
+@pytest.mark.parametrize(
+    "text",
+    [TEXTS["rk2"], TEXTS["family"], TEXTS["heavy_ball"], TEXTS["sdirk"], THREE_STAGES, ADDITIVE],
+    ids=["rk2", "family", "heavy_ball", "sdirk", "three_stages", "additive"],
+)
+def test_orders_at_points_of_the_families_and_beside_them(text: str) -> None:
+    _, program = loaded(text)
+    orders_ = Orders(program, linear_step_or_none(program), symbols_of(program))
+    orders_.find()
+    rng = Random(text)
+    for level in orders_.plain:
+        for family in level.families:
+            for _ in range(4):
+                free = {s: Rational(rng.randint(1, 9), rng.randint(1, 4)) for s in orders_.symbols}
+                values = {**free, **{s: e.subs(free) for s, e in family.values}}
+                kept = [family.space.expression(q).subs(values) for q in family.excluded]
+                rest = [family.space.expression(q).subs(values) for q in family.rest]
+                if any(value == 0 for value in kept) or any(value != 0 for value in rest):
+                    continue
+                named = {s.name: v for s, v in values.items()}
+                assert order_at(text, named) >= level.order
+                moved = {**named, rng.choice(sorted(named)): Rational(rng.randint(1, 9), 5)}
+                inside = any(contains(other, moved) for other in level.families)
+                assert (order_at(text, moved) >= level.order) == inside
+
+
+def contains(family: Family, values: dict[str, sympy.Expr]) -> bool:
+    point = {s: values[s.name] for s in family.space.symbols}
+    number = {s: e.subs(point) for s, e in family.values}
+    return (
+        all(is_zero(value - point[s]) for s, value in number.items() if value.is_finite)
+        and all(value.is_finite for value in number.values())
+        and all(family.space.expression(q).subs(point) != 0 for q in family.excluded)
+        and all(family.space.expression(q).subs(point) == 0 for q in family.rest)
+    )
+
+
+def linear_step_or_none(program: Program) -> LinearStep | None:
+    try:
+        return linear_step(program)
+    except NotLinearError:
+        return None
 
 
 # --- ranges ------------------------------------------------------------------------------------------

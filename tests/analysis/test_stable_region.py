@@ -11,9 +11,11 @@ import sympy
 from schemes_in_symbols import HEAD, TEXTS, analysed, history, loaded, params
 
 from schemegen.analysis import analyze
+from schemegen.analysis.a_stable_region import stable_regions
 from schemegen.analysis.linear import linear_step
 from schemegen.analysis.semialgebraic import Atom, Region
 from schemegen.analysis.special_orders import substituted
+from schemegen.analysis.stability import linear_analysis
 from schemegen.analysis.stable_region import zero_stable_region
 from schemegen.analysis.zero_stability import zero_stability
 from schemegen.scheme.expressions import format_exact
@@ -148,3 +150,64 @@ def test_a_box_of_ranges(a: str, b: str, proved: bool) -> None:
     assert found.admissible is not None
     assert [proof.claim for proof in found.admissible.proofs] == ["zero_stable"] * proved
     assert ("W0402" in {item.code for item in found.diagnostics}) == (not proved)
+
+
+# --- A- and L-stability ------------------------------------------------------------------------------
+
+IMPLICIT = "  solve: fixed_point, iterations 4\n}"
+TWO_POLES = {
+    "theta": HEAD
+    + params("a", "b")
+    + "  step { u[n+1] = u[n] + h*(a*f(u[n]) + b*f(u[n+1])) }\n"
+    + IMPLICIT,
+    "weights": HEAD
+    + params("b", "g")
+    + "  tableau dirk {\n g | g\n (1 - g) | (1 - 2*g) g\n ---+---\n | (1 - b) b\n }\n"
+    + IMPLICIT,
+    "stiff": HEAD
+    + params("d", "g")
+    + "  tableau dirk {\n g | g\n 1 | (1 - d) d\n ---+---\n | (1 - d) d\n }\n"
+    + IMPLICIT,
+    "quotient": HEAD
+    + params("d", "g")
+    + "  tableau dirk {\n g | g\n (d/g) | (d/g - g) g\n ---+---\n | (1 - g) g\n }\n"
+    + IMPLICIT,
+}
+
+
+@pytest.mark.parametrize("name", sorted(TWO_POLES))
+def test_a_and_l_stable_points(name: str) -> None:
+    _, program = loaded(TWO_POLES[name])
+    general = linear_analysis(program).stability
+    assert general.numerator is not None
+    assert general.denominator is not None
+    rng = random.Random(name)
+    for position, found in enumerate(stable_regions(general.numerator, general.denominator)):
+        symbols = found.space.symbols
+        seen = {True: 0, False: 0}
+        for _ in range(60):
+            point = [Fraction(rng.randint(-6, 9), rng.choice([1, 2, 4])) for _ in symbols]
+            points = [point]
+            for _ in range(2):
+                moved = on_a_face(rng, found, points[-1])
+                points += [moved] if moved is not None else []
+            for place in points:
+                values = {
+                    s: sympy.Rational(v.numerator, v.denominator)
+                    for s, v in zip(symbols, place, strict=True)
+                }
+                if name == "quotient" and values[sympy.Symbol("g")] == 0:
+                    continue
+                special = linear_analysis(substituted(program, values)).stability
+                wanted = (special.a_stable, special.l_stable)[position]
+                got = found.holds([flint.fmpq(v.numerator, v.denominator) for v in place])
+                assert got == wanted, (place, found.text)
+                seen[got] += 1
+        assert min(seen.values()) >= 3
+
+
+def test_the_sets_of_a_and_l_stability_with_two_symbols() -> None:
+    found = analyze(*loaded(TWO_POLES["theta"])).admissible
+    assert found is not None
+    assert found.a_stable == "a <= b, a + b >= 0; or a + b = 0"  # R = 1 where a + b = 0
+    assert found.l_stable == "a = 0, b > 0"
