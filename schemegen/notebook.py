@@ -15,9 +15,13 @@ from typing import TYPE_CHECKING, Any
 from schemegen.analysis.model import Analysis
 from schemegen.diagnostics import SchemeError, Source, UsageError
 from schemegen.scheme.model import Scheme
+from schemegen.step.program import Program
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from torch.fx import GraphModule
+
+    from schemegen.report.plots import Drawing
 
 __all__ = ["attach", "load_ipython_extension"]
 
@@ -26,13 +30,25 @@ NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}\Z")
 
 
 def attach() -> None:
-    """Give schemes and analyses their notebook reprs and the methods ``analyze`` and ``network``.
+    """Give schemes, analyses and programs their notebook reprs, schemes also ``analyze``, ``plot``, ``network``.
 
     They are set here because a scheme stands above reports and networks and may not know of them.
     """
     methods: dict[type, dict[str, Callable[..., Any]]] = {
-        Scheme: {"_repr_latex_": _scheme_latex, "analyze": _analyze, "network": _network},
-        Analysis: {"_repr_html_": _analysis_html, "_repr_markdown_": _analysis_markdown},
+        Scheme: {
+            "_repr_latex_": _scheme_latex,
+            "analyze": _analyze,
+            "network": _network,
+            "plot": _scheme_plot,
+            "plot_region": _scheme_region,
+        },
+        Analysis: {
+            "_repr_html_": _analysis_html,
+            "_repr_latex_": _analysis_latex,
+            "_repr_markdown_": _analysis_markdown,
+            "plot": _analysis_plot,
+        },
+        Program: {"_repr_latex_": _program_latex},
     }
     for kind, named in methods.items():
         for name, method in named.items():
@@ -99,6 +115,37 @@ def _network(self: Scheme, network: str | Path | None = None, **values: object) 
     from schemegen.pipeline import build
 
     return build(self, network, **values)
+
+
+def _scheme_plot(self: Scheme, kind: str = "region") -> Drawing:
+    """Return a picture of this scheme, one of :data:`schemegen.report.plots.KINDS`."""
+    from schemegen.report.plots import drawing
+
+    return drawing(kind, _analyze(self), self)
+
+
+def _scheme_region(self: Scheme) -> Axes:
+    """Return matplotlib's axes with the stability region, to draw more into."""
+    return _scheme_plot(self).figure.axes[0]
+
+
+def _analysis_plot(self: Analysis, kind: str = "region") -> Drawing:
+    """Return a picture, one of :data:`schemegen.report.plots.KINDS`."""
+    from schemegen.report.plots import drawing
+
+    return drawing(kind, self)
+
+
+def _analysis_latex(self: Analysis) -> str:
+    from schemegen.report.latex import formulas_latex
+
+    return formulas_latex(self)
+
+
+def _program_latex(self: Program) -> str:
+    from schemegen.report.show import program_latex
+
+    return f"$\\displaystyle {program_latex(self)}$"
 
 
 def _analysis_html(self: Analysis) -> str:

@@ -136,6 +136,28 @@ def test_compile_scheme_writes_the_folder(tmp_path: Path) -> None:
         schemegen.compile_scheme("rk2", output=tmp_path, emit=["pdf"])
 
 
+def test_a_program_shows_its_equations() -> None:
+    from schemegen.step import lower
+
+    text = lower(schemegen.load("rk2"))._repr_latex_()
+    assert text.startswith("$\\displaystyle \\begin{aligned}")
+    assert r"\mathtt{k1} &= \mathtt{f(u[n])}" in text
+
+
+def test_notebook_pictures(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    scheme = schemegen.load("rk2")
+    assert scheme.plot_region().get_xlabel() == "Re z"
+    drawing = scheme.plot("trees")
+    assert drawing._repr_svg_().startswith("<?xml")
+    drawing.save(tmp_path / "trees.pdf")
+    assert (tmp_path / "trees.pdf").read_bytes().startswith(b"%PDF")
+    with pytest.raises(UsageError, match=r"none of \.svg"):
+        drawing.save(tmp_path / "trees.gif")
+    with pytest.raises(UsageError, match="no picture of the kind"):
+        scheme.analyze().plot("portrait")
+
+
 def test_notebook_reprs() -> None:
     scheme: Any = schemegen.load("rk2")
     latex = scheme._repr_latex_()
@@ -144,6 +166,8 @@ def test_notebook_reprs() -> None:
     assert "R(z) = 1 + z + \\frac{1}{2} z^{2}" in latex
     analysis = scheme.analyze()
     assert "<table>" in analysis._repr_html_()
+    assert "R(z) = 1 + z" in analysis._repr_latex_()
+    assert analysis._repr_latex_().count("$$") == 6
     assert analysis._repr_markdown_().startswith("### rk2")
     assert isinstance(scheme.network("tiny"), torch.fx.GraphModule)
 

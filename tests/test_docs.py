@@ -25,3 +25,26 @@ def test_every_link_between_pages_leads_somewhere() -> None:
     for page in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *DOCS.glob("*.md")]:
         for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text(encoding="utf-8")):
             assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+def test_the_gallery_is_drawn(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    import runpy
+
+    folder = tmp_path / "_gallery"
+    runpy.run_path(str(DOCS / "gallery.py"))["write"](folder)
+    page = (folder / "index.md").read_text(encoding="utf-8")
+    shown = re.findall(r"\]\(_gallery/([^)]+)\)", page)
+    assert sorted(shown) == sorted(path.name for path in folder.glob("*.svg"))
+    assert len(shown) == len(set(shown)) > 15
+    assert "{include} _gallery/index.md" in (DOCS / "gallery.md").read_text(encoding="utf-8")
+
+
+def test_the_forms_that_are_described_are_those_there_are() -> None:
+    from schemegen.cli import analyze, diff, plotting
+
+    page = (DOCS / "output.md").read_text(encoding="utf-8")
+    described = set(re.findall(r"^\| `(\w[\w-]*)` \|", page, re.MULTILINE))
+    assert described == {*analyze.FORMS, *plotting.KINDS}
+    assert "`text`, `json`, `md` and `html`" in page
+    assert set(diff.FORMS) == {"text", "json", "md", "html"}

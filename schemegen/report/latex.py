@@ -24,6 +24,7 @@ __all__ = [
     "document_latex",
     "escape",
     "field_latex",
+    "formulas_latex",
     "prose",
     "report_latex",
     "stability_latex",
@@ -183,6 +184,20 @@ def block_latex(
 
 def _aligned(rows: Sequence[str]) -> tuple[str, ...]:
     return (r"\begin{aligned}", *" \\\\\n".join(rows).splitlines(), r"\end{aligned}")
+
+
+def formulas_latex(analysis: Analysis) -> str:
+    """Return the formulas of the report, one below the other, as a notebook shows them."""
+    blocks = [
+        block
+        for section in doc.document(analysis, None, Script(unicode=False)).sections
+        for block in section.blocks
+        if isinstance(
+            block,
+            doc.Quotient | doc.Polynomial | doc.Matrix | doc.FieldForm | doc.DerivativeForm,
+        )
+    ]
+    return "\n".join("\n".join(("$$", *block_latex(block), "$$")) for block in blocks)
 
 
 def _stages(scheme: Scheme) -> int:

@@ -14,7 +14,14 @@ from schemegen.scheme.expressions import format_exact
 from schemegen.scheme.model import Equations, MapDefinition, Multistep, Scheme, Tableau, Tableaus
 from schemegen.step.program import Combine, Evaluate, Program, Solve, Term
 
-__all__ = ["coefficients", "equations", "scheme_data", "scheme_python", "scheme_source"]
+__all__ = [
+    "coefficients",
+    "equations",
+    "program_latex",
+    "scheme_data",
+    "scheme_python",
+    "scheme_source",
+]
 
 
 def scheme_source(scheme: Scheme) -> str:
@@ -62,9 +69,14 @@ def scheme_latex(scheme: Scheme, program: Program) -> str:
     """Return the coefficients as LaTeX, or the step's equations, aligned."""
     blocks = coefficients_latex(scheme)
     if not blocks:
-        rows = [_latex_row(line) for line in equations(program, Script(False)).splitlines()]
-        blocks = ("\\begin{aligned}\n" + " \\\\\n".join(rows) + "\n\\end{aligned}",)
+        blocks = (program_latex(program),)
     return "\n".join(f"\\[\n{block}\n\\]" for block in blocks) + "\n"
+
+
+def program_latex(program: Program) -> str:
+    """Return the equations of a step, aligned, for display mathematics."""
+    rows = [_latex_row(line) for line in equations(program, Script(False)).splitlines()]
+    return "\\begin{aligned}\n" + " \\\\\n".join(rows) + "\n\\end{aligned}"
 
 
 def scheme_data(scheme: Scheme) -> dict[str, Any]:
@@ -143,4 +155,10 @@ def _latex_row(line: str) -> str:
     left, equals, right = line.partition(" = ")
     if not equals:
         return rf"&\text{{{escape(line)}}}"
-    return rf"\mathtt{{{escape(left)}}} &= \mathtt{{{escape(right)}}}".replace(" ", r"\ ")
+    return f"{_typed(left)} &= {_typed(right)}"
+
+
+def _typed(text: str) -> str:
+    from schemegen.report.latex import escape
+
+    return rf"\mathtt{{{escape(text)}}}".replace(" ", r"\ ")

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from schemegen.analysis.model import Analysis
-from schemegen.diagnostics import InternalError
+from schemegen.diagnostics import UsageError
+from schemegen.files import write_atomically
 from schemegen.report.facts import headline
 from schemegen.report.plots.canvas import FORMATS, embedded, rendered, require
 from schemegen.scheme.model import Scheme
@@ -13,7 +16,7 @@ from schemegen.scheme.model import Scheme
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["FORMATS", "KINDS", "figure", "inline", "picture", "require"]
+__all__ = ["FORMATS", "KINDS", "Drawing", "drawing", "figure", "inline", "picture", "require"]
 
 KINDS = ("region", "order-star", "locus", "root-locus", "trees")
 
@@ -46,7 +49,7 @@ def figure(kind: str, analysis: Analysis, scheme: Scheme | None = None) -> Figur
             case "trees":
                 return trees(title, analysis)
             case _:
-                raise InternalError(f"no picture of this kind: {kind!r}")
+                raise UsageError(f"no picture of the kind `{kind}`", f"kinds: {', '.join(KINDS)}")
 
 
 def picture(kind: str, form: str, analysis: Analysis, scheme: Scheme | None = None) -> bytes:
@@ -58,3 +61,26 @@ def inline(kind: str, analysis: Analysis, scheme: Scheme | None = None, *, prefi
     """Return one of :data:`KINDS` as an ``<svg>`` element; ``prefix`` keeps names in one page apart."""
     drawn = figure(kind, analysis, scheme)
     return embedded(drawn, f"{kind} of {analysis.scheme}", prefix)
+
+
+@dataclass(frozen=True, slots=True)
+class Drawing:
+    """A finished picture: a notebook shows it, ``figure`` is matplotlib's."""
+
+    figure: Figure
+
+    def save(self, path: str | Path) -> None:
+        """Write the picture to a file that ends in ``.svg``, ``.png`` or ``.pdf``."""
+        path = Path(path)
+        form = path.suffix[1:].lower()
+        if form not in FORMATS:
+            raise UsageError(f"{path} ends in none of .svg, .png, .pdf")
+        write_atomically(path, rendered(self.figure, form))
+
+    def _repr_svg_(self) -> str:
+        return rendered(self.figure, "svg").decode("utf-8")
+
+
+def drawing(kind: str, analysis: Analysis, scheme: Scheme | None = None) -> Drawing:
+    """Return one of :data:`KINDS` as a picture that a notebook shows."""
+    return Drawing(figure(kind, analysis, scheme))
