@@ -126,7 +126,7 @@ def test_several_params_ask_for_values() -> None:
     it = unit("lm_stochastic_depth")
     with pytest.raises(UsageError, match="depends on `k` and `p`") as raised:
         figure("region", it.analysis, it.scheme)
-    assert raised.value.help == "give --set p=NUMBER"
+    assert raised.value.help == "give --set k=NUMBER"
 
 
 # --- figures -------------------------------------------------------------------------------------------
@@ -162,6 +162,22 @@ def test_region_window_is_symmetric_and_shows_the_region() -> None:
     assert high > 2.95  # the region reaches 2.95 upwards, -2.785 to the left
     assert axes.get_xlim()[0] < -2.785
     assert axes.get_aspect() == 1
+
+
+def test_region_of_a_stiff_method_shows_all_of_its_boundary() -> None:
+    """Radau IIA with two stages is unstable on the real axis between 0 and 6."""
+    it = unit("radau_iia2")
+    assert figure("region", it.analysis).axes[0].get_xlim()[1] > 6
+    it = unit("gauss2")  # the boundary is the whole imaginary axis
+    assert figure("region", it.analysis).axes[0].get_ylim()[1] < 12
+
+
+def test_what_a_picture_lacks_is_said_first() -> None:
+    with pytest.raises(UsageError, match="no order star"):
+        figure("order-star", unit("momentum_net").analysis)
+    with pytest.raises(UsageError, match="depends on `p`") as raised:
+        figure("locus", unit("stochastic_depth").analysis)
+    assert raised.value.help is None  # a schedule, no param
 
 
 def test_locus_counts_the_roots_outside() -> None:

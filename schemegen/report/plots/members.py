@@ -58,16 +58,14 @@ def single(analysis: Analysis, *, one_step: bool = False) -> Characteristic:
     Errors: :class:`UsageError` where it depends on a param, or is not that of a one-step method.
     """
     symbol = the_symbol(analysis)
-    if symbol is not None:
-        raise UsageError(
-            f"this picture of {analysis.scheme} depends on `{symbol}`",
-            f"give --set {symbol}=NUMBER",
-        )
     if one_step and analysis.stability.numerator is None:
         raise UsageError(
             f"{analysis.scheme} has no order star: it is no one-step method with R(z)",
             "--plot-kind locus shows where roots cross the unit circle",
         )
+    if symbol is not None:
+        message = f"this picture of {analysis.scheme} depends on `{symbol}`"
+        raise UsageError(message, _flags(analysis, (symbol,)))
     found = characteristic(analysis.stability, {})
     assert found is not None
     return found
@@ -87,9 +85,15 @@ def the_symbol(analysis: Analysis) -> sympy.Symbol | None:
     symbols = free_symbols(stability)
     if len(symbols) > 1:
         names = " and ".join(f"`{symbol}`" for symbol in symbols)
-        flags = " ".join(f"--set {symbol}=NUMBER" for symbol in symbols[1:])
-        raise UsageError(f"the stability of {analysis.scheme} depends on {names}", f"give {flags}")
+        message = f"the stability of {analysis.scheme} depends on {names}"
+        raise UsageError(message, _flags(analysis, symbols))
     return symbols[0] if symbols else None
+
+
+def _flags(analysis: Analysis, symbols: tuple[sympy.Symbol, ...]) -> str | None:
+    """Return the advice to choose numbers for those symbols that are params; schedules have no flag."""
+    declared = [item.name for item in analysis.params if sympy.Symbol(item.name) in symbols]
+    return f"give {' '.join(f'--set {name}=NUMBER' for name in declared)}" if declared else None
 
 
 def range_of(analysis: Analysis, symbol: sympy.Symbol) -> Interval | None:

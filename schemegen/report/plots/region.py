@@ -33,7 +33,7 @@ Complex = NDArray[np.complex128]
 HORIZONTAL, VERTICAL = "Re z", "Im z,   z = hλ"
 POINTS = {1: 601, 2: 481}
 POINTS_OF_MANY = 241
-FAR, FAR_BEYOND_POLES, FAR_OF_MEDIAN = 3.0, 1.7, 60.0
+FAR, FAR_OF_UNBOUNDED, FAR_OF_MEDIAN = 4.0, 1.7, 60.0
 ON_CIRCLE = 1e-7
 
 
@@ -157,7 +157,9 @@ def near(item: Characteristic, points: Complex) -> Complex:
     if item.degree > 1 or not len(marks):
         limit = FAR_OF_MEDIAN * float(np.median(sizes)) if len(sizes) else 0.0
     else:
-        limit = (FAR_BEYOND_POLES if len(item.poles()) else FAR) * max(float(marks.max()), 0.5)
+        scale = max(float(marks.max()), 0.5)
+        bounded = not len(sizes) or sizes.max() <= FAR * scale
+        limit = (FAR if bounded else FAR_OF_UNBOUNDED) * scale
     return points[sizes <= limit]
 
 
