@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Mapping
 from fractions import Fraction
 
+import numpy
 import sympy
 
 from schemegen.backends.builder import Caller, Number, Ref
@@ -57,7 +58,7 @@ def number(expression: sympy.Expr) -> Fraction | float:
     if isinstance(plain, sympy.Rational):
         return Fraction(int(plain.p), int(plain.q))
     if plain.is_infinite:
-        return math.inf if plain.is_positive else -math.inf
+        return math.inf if plain.is_extended_positive else -math.inf
     return float(sympy.N(plain, 40))
 
 
@@ -213,19 +214,44 @@ def write_value(builder: Caller, param: Param, raw: Ref, name: str) -> Value:
     value = raw if param.via is None else write(builder, param.via, {RAW: raw}, name)
     if param.range is None or inside(param.via, param.range):
         return value
-    low, high = Number(number(param.range.low), "low"), Number(number(param.range.high), "high")
-    return builder.call("bounded", (value, low, high), name)
+    low, high = bounds(param.range)
+    return builder.call("bounded", (value, Number(low, "low"), Number(high, "high")), name)
+
+
+def bounds(interval: Interval) -> tuple[Fraction | float, Fraction | float]:
+    """Return what a value is clamped to; at an open end the next number of single precision inside."""
+    low, high = number(interval.low), number(interval.high)
+    if not interval.low_closed and interval.low != -sympy.oo:
+        low = _beside(low, numpy.float32(numpy.inf))
+    if not interval.high_closed and interval.high != sympy.oo:
+        high = _beside(high, numpy.float32(-numpy.inf))
+    return low, high
+
+
+def _beside(end: Fraction | float, towards: numpy.float32) -> Fraction:
+    """Return the next number of single precision; beside 0 the smallest that is not denormal."""
+    if end == 0:
+        return Fraction(float(numpy.copysign(numpy.finfo(numpy.float32).tiny, towards)))
+    return Fraction(float(numpy.nextafter(numpy.float32(float(end)), towards)))
 
 
 def inside(via: Coefficient | None, interval: Interval) -> bool:
-    """Return whether the outermost function of ``via`` already keeps its values in ``interval``."""
+    """Return whether the outermost function of ``via`` already keeps its values in ``interval``.
+
+    In floating point a sigmoid takes the values 0 and 1 too, so an open end there is not kept by itself.
+    """
     image = {
         "sigmoid": (0, 1),
         "tanh": (-1, 1),
         "exp": (0, sympy.oo),
         "softplus": (0, sympy.oo),
         "relu": (0, sympy.oo),
-    }.get(via.func.__name__ if via is not None else "")
-    if image is None:
-        return bool(interval.low == -sympy.oo and interval.high == sympy.oo)
-    return bool(interval.low <= image[0]) and bool(interval.high >= image[1])
+    }.get(via.func.__name__ if via is not None else "", (-sympy.oo, sympy.oo))
+    low, high = image
+    below = interval.low < low or (
+        interval.low == low and (interval.low_closed or low == -sympy.oo)
+    )
+    above = interval.high > high or (
+        interval.high == high and (interval.high_closed or high == sympy.oo)
+    )
+    return bool(below and above)

@@ -10,6 +10,7 @@ import torch
 from reference import SPAN, compare, equations, network, program
 
 from schemegen.backends import NetworkError, emit_graph, emit_source
+from schemegen.backends.coefficients import bounds, inside
 from schemegen.diagnostics import SchemeError
 from schemegen.scheme.model import (
     Constant,
@@ -177,6 +178,34 @@ def test_a_range_is_kept_and_can_be_left() -> None:
         assert inner != 0
         # Descent lowers the value, and so leads back in, where the gradient is positive.
         torch.testing.assert_close(raw.grad, inner.clamp_min(0), rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("via", "low", "high", "closed", "wanted"),
+    [
+        (None, -1, 1, (False, True), (-1 + 2**-24, 1)),
+        (None, -1, 1, (True, False), (-1, 1 - 2**-24)),
+        (None, 0, 1, (False, False), (2.0**-126, 1 - 2**-24)),
+        (sympy.Function("sigmoid")(RAW), 0, 1, (True, False), (0, 1 - 2**-24)),
+        (sympy.Function("sigmoid")(RAW), 0, 1, (True, True), None),
+        (sympy.Function("softplus")(RAW), 0, sympy.oo, (True, False), None),
+        (sympy.Function("softplus")(RAW), 0, sympy.oo, (False, False), (2.0**-126, float("inf"))),
+        (None, 0, sympy.oo, (True, False), (0, float("inf"))),
+        (None, -sympy.oo, sympy.oo, (False, False), None),
+    ],
+)
+def test_an_open_end_of_a_range_is_never_reached(
+    via: sympy.Expr | None,
+    low: sympy.Expr | int,
+    high: sympy.Expr | int,
+    closed: tuple[bool, bool],
+    wanted: tuple[float, float] | None,
+) -> None:
+    """A sigmoid of single precision takes the values 0 and 1, and a clamp its bounds."""
+    interval = Interval(sympy.S(low), sympy.S(high), *closed)
+    assert inside(via, interval) == (wanted is None)
+    if wanted is not None:
+        assert tuple(map(float, bounds(interval))) == wanted
 
 
 def test_schedules_leave_no_trivial_factors() -> None:
