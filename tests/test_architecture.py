@@ -19,8 +19,8 @@ PACKAGE = Path(schemegen.__file__).parent
 # diagnostics alone, so that messages can be shown before anything else works.
 LAYERS = (
     "diagnostics", "resources", "files", "sources", "exact", "language", "series", "scheme", "step",
-    "analysis", "report", "network", "backends", "training", "values", "selection", "artifacts", "walk",
-    "pipeline", "cli",
+    "analysis", "verification", "report", "network", "backends", "training", "values", "selection",
+    "artifacts", "walk", "pipeline", "cli",
 )  # fmt: skip
 ONLY_DIAGNOSTICS = ("render", "explanations")
 ALLOWED = {name: {*LAYERS[:index], *ONLY_DIAGNOSTICS} for index, name in enumerate(LAYERS)}
@@ -46,7 +46,8 @@ LIBRARIES = {
     "click": {"cli"},
     "rich": {"report", "training", "cli"},
     "matplotlib": {"report"},
-    "numpy": {"analysis", "report", "walk", *FROM_NETWORK_ON},
+    "mpmath": {"analysis", "verification"},
+    "numpy": {"analysis", "verification", "report", "walk", *FROM_NETWORK_ON},
 }
 
 

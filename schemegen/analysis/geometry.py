@@ -198,8 +198,8 @@ def _has_adjoint_order(method: RungeKutta) -> bool:
 
 
 def _fsal(found: Stages) -> bool:
-    """The last evaluation of a step is the first one of the next."""
+    """The last evaluation of a step, that of an embedded solution included, is the first one of the next."""
     one = {0: found.coefficients.field.one}
-    first = {s.field for s in found.slopes if s.argument == {f"{s.state}[n]": one}}
-    last = {s.field for s in found.slopes if s.argument == found.new[f"{s.state}[n]"]}
+    first = {s.field for s in found.every if s.argument == {f"{s.state}[n]": one}}
+    last = {s.field for s in found.every if s.argument == found.new[f"{s.state}[n]"]}
     return bool(first & last)

@@ -47,6 +47,7 @@ class Stages:
     states: tuple[str, ...]
     slopes: tuple[Slope, ...]
     new: dict[str, Row]
+    every: tuple[Slope, ...] = ()
 
 
 @dataclass
@@ -194,7 +195,7 @@ def _merged(found: Stages) -> Stages:
                 used.add(column)
                 pending += [slope for slope in found.slopes if slope.name == column]
     slopes = tuple(slope for slope in found.slopes if slope.name in used)
-    return Stages(found.coefficients, found.states, slopes, found.new)
+    return Stages(found.coefficients, found.states, slopes, found.new, found.slopes)
 
 
 def _same(a: Slope, b: Slope) -> bool:
