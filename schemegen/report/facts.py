@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -105,7 +106,7 @@ def facts(analysis: Analysis, scheme: Scheme | None, script: Script) -> tuple[Fa
         *_order(analysis, claims, script),
         *_order_sets(analysis, script),
         *_stability(analysis, claims, script),
-        *_structure(analysis, claims),
+        *_structure(analysis, claims, script),
         *_cost(analysis, scheme),
     ]
     return tuple(replace(fact, codes=tuple(codes.pop(fact.key, ()))) for fact in found)
@@ -256,7 +257,7 @@ def _end(value: sympy.Expr | float, script: Script, unit: str) -> str:
     return f"{text} {unit}"
 
 
-def _structure(a: Analysis, claims: dict[str, Verdict]) -> Iterator[Fact]:
+def _structure(a: Analysis, claims: dict[str, Verdict], script: Script) -> Iterator[Fact]:
     g = a.geometry
     kept = [text for name, text in GEOMETRY if getattr(g, name) is True and name not in claims]
     for name, text in GEOMETRY:
@@ -266,7 +267,8 @@ def _structure(a: Analysis, claims: dict[str, Verdict]) -> Iterator[Fact]:
     if kept:
         yield Fact("geometry", "structure", ", ".join(kept))
     if g.parasitic_roots:
-        yield Fact("geometry.parasitic_roots", "parasitic roots", ", ".join(g.parasitic_roots))
+        roots = [re.sub(r"\bI\b", "i", script.pretty(root)) for root in g.parasitic_roots]
+        yield Fact("geometry.parasitic_roots", "parasitic roots", ", ".join(roots))
     shown = {"order", "stage_order", "embedded_order", "strong_order", "weak_order", "consistent"}
     shown |= {"zero_stable", "A_stable", "L_stable", *(name for name, _ in GEOMETRY)}
     for claim, verdict in claims.items():

@@ -146,7 +146,7 @@ def _block(block: doc.Block) -> Iterator[str]:
     match block:
         case doc.Coefficients(scheme):
             for item in coefficients_latex(scheme):
-                yield from _display(item, small=_stages(scheme) > MOST_CELLS)
+                yield from _coefficients(item, small=_stages(scheme) > MOST_CELLS)
         case doc.FactTable(rows):
             yield from _table(
                 "lp{0.68\\linewidth}",
@@ -208,12 +208,17 @@ def _stages(scheme: Scheme) -> int:
             return 0
 
 
-def _display(inner: str, *, small: bool = False) -> Iterator[str]:
-    if small:
-        yield r"{\scriptsize\setlength{\arraycolsep}{2pt}"
+def _coefficients(inner: str, *, small: bool) -> Iterator[str]:
+    """Set a tableau with room between its fractions, a wide one in small letters."""
+    yield (
+        r"{\renewcommand{\arraystretch}{1.4}" + r"\scriptsize\setlength{\arraycolsep}{2pt}" * small
+    )
+    yield from _display(inner)
+    yield "}"
+
+
+def _display(inner: str) -> Iterator[str]:
     yield from (r"\[", inner, r"\]")
-    if small:
-        yield "}"
 
 
 def _table(columns: str, rows: Sequence[tuple[str, ...]]) -> Iterator[str]:

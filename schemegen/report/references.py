@@ -40,7 +40,7 @@ HNW, HW, GNI = list(WORKS)[:3]
 
 ORDER = {
     "multistep": Reference(HNW, "III.2, theorem 2.4"),
-    "partitioned": Reference(GNI, "III.2, theorem 2.5"),
+    "partitioned": Reference(GNI, "III.2"),
     "additive": Reference(HNW, "II.15"),
     "exponential": Reference("Hochbruck, Ostermann (2010)", "section 2"),
     "stochastic": Reference("Kloeden, Platen (1992)", "chapters 9 and 10"),
@@ -62,7 +62,7 @@ def cited(key: str, kind: str, *, steps: bool = False, ssp: bool = False) -> tup
             many = kind == "multistep"
             return (Reference(GNI, "IX.9.1 and XV.3.1" if many else "IX.1 and IX.9.1"),)
         case "modifying_equation":
-            return (Reference("Chartier, Hairer, Vilmart (2007)", "section 2"),)
+            return (Reference("Chartier, Hairer, Vilmart (2007)", ""),)
         case _:
             return ()
 

@@ -57,7 +57,14 @@ COMMANDS = {
     *("sigma", "gamma", "theta", "lambda", "alpha", "beta", "operatorname", "textless"),
     *("textgreater", "textbar", "textasciitilde", "textasciicircum", "textbackslash", "cdot"),
     *("phi", "eta", "tanh", "documentclass", "usepackage", "allowdisplaybreaks", "textwidth"),
-    *("oddsidemargin", "textheight", "topmargin", "emergencystretch"),
+    *(
+        "renewcommand",
+        "arraystretch",
+        "oddsidemargin",
+        "textheight",
+        "topmargin",
+        "emergencystretch",
+    ),
 }
 
 
