@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from schemegen.cli.console import Console
+from schemegen.cli.forms import Forms
 from schemegen.cli.options import common, inputs
 from schemegen.cli.plotting import KINDS, plot_file
 from schemegen.cli.policy import Policy, warnings_options
@@ -31,7 +32,7 @@ FORMS = ("text", "json", "html", "md", "latex", "latex-document")
 @click.option(
     "--as",
     "style",
-    type=click.Choice(FORMS),
+    type=Forms(FORMS),
     default="text",
     show_default=True,
     help="The form of the report.",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from schemegen.cli.console import Console
+from schemegen.cli.forms import Forms
 from schemegen.cli.options import common
 from schemegen.diagnostics import SchemeError
 from schemegen.pipeline import examine, raise_errors, study
@@ -28,7 +29,7 @@ FORMS = ("text", "json", "html", "md")
 @click.option(
     "--as",
     "style",
-    type=click.Choice(FORMS),
+    type=Forms(FORMS),
     default="text",
     show_default=True,
     help="The form of the comparison.",

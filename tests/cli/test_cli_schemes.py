@@ -56,6 +56,7 @@ def test_analyze_json_is_an_object_or_a_list() -> None:
         ("latex", r"\begin{array}"),
         ("latex-document", r"\documentclass"),
         ("md", "### rk2"),
+        ("markdown", "### rk2"),
         ("html", "<!DOCTYPE html>"),
     ],
 )
@@ -146,7 +147,8 @@ def test_diff_as_data_and_page() -> None:
     assert terms["f[f[f]]"]["same"]
     assert json.loads(invoke("diff", "rk2", "rk2", "--as", "json").stdout)["same"]
     assert invoke("diff", "rk2", "heun2", "--as", "html").stdout.startswith("<!DOCTYPE html>")
-    assert invoke("diff", "rk2", "heun2", "--as", "md").stdout.startswith("### rk2 and heun2")
+    assert invoke("diff", "rk2", "heun2", "--as", "markdown").stdout.startswith("### rk2 and heun2")
+    assert invoke("diff", "rk2", "heun2", "--as", "latex").exit_code == 2
 
 
 def test_diff_of_the_same_scheme() -> None:
