@@ -253,7 +253,7 @@ def _modified(analysis: Analysis, script: Script) -> Iterator[Block]:
     if equation.field is not None:
         valid = f" ({', '.join(equation.valid)})" if equation.valid else ""
         rest = script.power("h", equation.truncation)
-        yield Prose(f"Up to O({rest}) the step follows the exact solution of{valid}")
+        yield Prose(f"Up to O({rest}) the step follows the exact solution of this equation{valid}:")
         for state, terms in equation.field:
             yield FieldForm(state, terms, equation.truncation)
     if equation.derivative_form is not None:
