@@ -50,7 +50,7 @@ def cautions(
         found += _frozen(scheme, expansion)
         found += _solver(scheme, expansion)
         if not expansion.small_step_limit:
-            found.append(_no_limit(scheme))
+            found.append(_no_limit(scheme, admissible.found))
     return found
 
 
@@ -317,16 +317,18 @@ def _damping(scheme: Scheme) -> Iterator[Diagnostic]:
     )
 
 
-def _no_limit(scheme: Scheme) -> Diagnostic:
+def _no_limit(scheme: Scheme, sets: Admissible | None) -> Diagnostic:
     span = update_span(scheme)
     name = scheme.states[0].name
+    known = sets is not None and sets.order and sets.order[0].conditions
+    only = f"; consistent only for {', '.join(known)}" if known else ""
     if isinstance(scheme.update, Equations):
         targets = {a.span.text.partition("=")[0].strip(): a for a in scheme.update.assignments}
         first = next((a for text, a in targets.items() if text.startswith(f"{name}[")), None)
         span = first.target.span if first is not None else span
     return Diagnostic(
         "W0409",
-        f"`{name}[n+1]` does not tend to `{name}[n]` as h tends to 0",
+        f"`{name}[n+1]` does not tend to `{name}[n]` as h tends to 0{only}",
         span,
         "no small-step limit; analysis is skipped",
     )

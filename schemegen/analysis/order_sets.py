@@ -35,6 +35,7 @@ __all__ = ["Level", "Orders", "symbols_of"]
 MOST_NODES = 6
 MOST_TREES = 120
 MOST_SYMBOLS = 12
+MOST_SYMBOLS_REMEMBERED = 7  # where the series have denominators
 LONGEST = 100  # characters of a condition that is shown
 
 
@@ -72,8 +73,10 @@ class Orders:
             self.reason = str(error) or "the step has no series"
 
     def _find(self) -> None:
-        if len(self.symbols) > MOST_SYMBOLS:
-            self.reason = f"more than {MOST_SYMBOLS} symbols"
+        most = MOST_SYMBOLS_REMEMBERED if self.program.history else MOST_SYMBOLS
+        if len(self.symbols) > most:
+            memory = " in a scheme with a memory" if self.program.history else ""
+            self.reason = f"more than {most} symbols{memory}"
             return
         space = Space(self.symbols)
         try:
@@ -86,7 +89,8 @@ class Orders:
         always = bool(self.plain) and any(
             not f.values and not f.rest for f in self.plain[0].families
         )
-        if not always and (self.program.history or len(self.program.states) > 1):
+        remembers = any(branch.remembers for branch in branches)
+        if not always and remembers:
             self._levels(space, branches, True, self.rescaled)
 
     def _with_limit(self, space: Space) -> Iterator[_Branch]:
@@ -122,7 +126,8 @@ class Orders:
                     self.reason = f"orders above {order - 1} were not tried"
                     return
                 found = solve(space, equations, branch.nonzero(scaled))
-                families += [family for family in found if family not in families]
+                known = {family.text for family in families}
+                families += [family for family in found if family.text not in known]
                 conditions += branch.conditions(order, scaled)
             levels.append(Level(order, tuple(families), tuple(dict.fromkeys(conditions))))
             if not families:
@@ -169,6 +174,12 @@ class _Branch:
         shown = _distinct(self.space, [self._essential(q, self.nonzero(scaled)) for q in own])
         texts = [self.space.relation(q, "=") for q in shown if self.space.used(q)]
         return texts if all(len(text) <= LONGEST for text in texts) else []
+
+    @property
+    def remembers(self) -> bool:
+        """Whether the step carries more than the states that the equation is for."""
+        skeleton = self.reading.skeleton
+        return bool(skeleton.operations.lags or skeleton.auxiliary)
 
     def nonzero(self, scaled: bool) -> list[Polynomial]:
         """Return what must not vanish; the one coefficient of a rescaled limit is among it."""

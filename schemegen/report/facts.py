@@ -173,11 +173,15 @@ def _order_sets(a: Analysis, script: Script) -> Iterator[Fact]:
     ):
         if sets is None or all(item.when is True for item in sets[:-1]):
             continue
-        shown = [item for item in sets if item.when not in (True, None)]
+        shown = [item for item in sets if item.when is not True]
         for item in shown:
-            values = (
-                f"iff {script.pretty(item.when)}" if isinstance(item.when, str) else "for no values"
-            )
+            match item.when:
+                case str():
+                    values = f"iff {script.pretty(item.when)}"
+                case None:
+                    values = f"in {len(item.families) or 'many'} cases, which JSON lists"
+                case _:
+                    values = "for no values"
             label = name if item is shown[0] else ""
             yield Fact("admissible.order", label, f">= {item.order} {values}")
 

@@ -11,7 +11,7 @@ from time import perf_counter
 
 import pytest
 import sympy
-from schemes_in_symbols import HEAD, TEXTS, analysed, at, history, holds, loaded, params
+from schemes_in_symbols import HEAD, SOLVE, TEXTS, analysed, at, history, holds, loaded, params
 from sympy import Rational
 
 from schemegen.analysis import analyze
@@ -212,6 +212,32 @@ def linear_step_or_none(program: Program) -> LinearStep | None:
         return linear_step(program)
     except NotLinearError:
         return None
+
+
+def test_gauss_is_the_only_method_of_order_four_with_two_stages() -> None:
+    """Source: Hairer, Norsett, Wanner (1993), II.7, table 7.3; Butcher (1964)."""
+    text = HEAD + params("a11", "a12", "a21", "a22", "b1", "b2") + "tableau implicit {\n"
+    text += "(a11 + a12) | a11 a12\n(a21 + a22) | a21 a22\n---+---\n| b1 b2\n}\n" + SOLVE + "}"
+    found = analyze(*loaded(text)).admissible
+    assert found is not None
+    assert found.order is not None
+    assert set(found.order[3].families) == {
+        "a11 = 1/4, a12 = 1/4 - sqrt(3)/6, a21 = sqrt(3)/6 + 1/4, a22 = 1/4, b1 = 1/2, b2 = 1/2",
+        "a11 = 1/4, a12 = sqrt(3)/6 + 1/4, a21 = 1/4 - sqrt(3)/6, a22 = 1/4, b1 = 1/2, b2 = 1/2",
+    }
+    assert orders(found.order)[5] is False
+
+
+def test_a_symmetric_composition() -> None:
+    """The triple jump: order 4 iff 2 c^3 + (1 - 2 c)^3 = 0 (Hairer, Lubich, Wanner 2006, II.4.2)."""
+    text = "scheme s {\n  state q, p; drift f(p), g(q)\n" + params("c") + "  step {\n"
+    text += "q1 = q[n] + h*c/2*f(p[n])\np1 = p[n] + h*c*g(q1)\nq2 = q1 + h*(1 - c)/2*f(p1)\n"
+    text += "p2 = p1 + h*(1 - 2*c)*g(q2)\nq3 = q2 + h*(1 - c)/2*f(p2)\np[n+1] = p2 + h*c*g(q3)\n"
+    text += "q[n+1] = q3 + h*c/2*f(p[n+1])\n}\n}"
+    found = analyze(*loaded(text)).admissible
+    assert found is not None
+    root = "c - 2*c^2 + c^3 = 1/6 (c near 1.35120719)"  # 1/(2 - 2^(1/3))
+    assert orders(found.order) == {1: True, 2: True, 3: root, 4: root, 5: False}
 
 
 # --- ranges ------------------------------------------------------------------------------------------
