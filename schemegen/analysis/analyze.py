@@ -10,9 +10,10 @@ from schemegen.analysis.admissible import AdmissibleSets, admissible_sets
 from schemegen.analysis.cautions import cautions
 from schemegen.analysis.claims import decide
 from schemegen.analysis.cost import cost
+from schemegen.analysis.dispersion import dispersion_and_dissipation
 from schemegen.analysis.expansion import Expansion, expand
 from schemegen.analysis.geometry import geometry
-from schemegen.analysis.model import Analysis, Geometry, Note, ParamFact, Stability
+from schemegen.analysis.model import Analysis, Geometry, Note, ParamFact, PhaseTerm, Stability
 from schemegen.analysis.monotonicity import monotonicity
 from schemegen.analysis.stability import LinearAnalysis, linear_analysis
 from schemegen.analysis.time_limit import LIMIT_SECONDS, TimeLimitError, time_limit
@@ -31,6 +32,8 @@ class _Parts:
 
     linear: LinearAnalysis = field(default_factory=LinearAnalysis)
     expansion: Expansion | None = None
+    dispersion: tuple[PhaseTerm, ...] | None = None
+    dissipation: tuple[PhaseTerm, ...] | None = None
     geometry: Geometry = field(default_factory=Geometry)
     admissible: AdmissibleSets = field(default_factory=AdmissibleSets)
     notes: list[Note] = field(default_factory=list)
@@ -59,6 +62,8 @@ def analyze(scheme: Scheme, program: Program, *, order: int | None = None) -> An
 
 def _run(parts: _Parts, program: Program, order: int | None) -> None:
     parts.linear = linear_analysis(program)
+    parts.dispersion, parts.dissipation, notes = dispersion_and_dissipation(parts.linear)
+    parts.notes += notes
     ssp, threshold, notes = monotonicity(program, parts.linear)
     parts.notes += notes
     parts.linear.stability = replace(parts.linear.stability, ssp=ssp, linear_monotonicity=threshold)
@@ -95,6 +100,8 @@ def _assembled(
         modifying_equation=expansion.modifying_equation,
         stability=stability,
         geometry=parts.geometry,
+        dispersion=parts.dispersion,
+        dissipation=parts.dissipation,
         cost=cost(program),
         admissible=parts.admissible.found,
         diagnostics=tuple(found),
@@ -134,6 +141,8 @@ def _explained(result: Analysis, program: Program, parts: _Parts) -> tuple[Note,
     add("stage_order", result.stage_order, "the step has no stages, or they were not analysed")
     add("error_constant", result.error_constant, "only for multistep methods")
     add("modified_equation", result.modified_equation, "not decided")
+    add("dispersion", result.dispersion, UNDECIDED)
+    add("dissipation", result.dissipation, UNDECIDED)
     add("modifying_equation", result.modifying_equation, "not decided")
     add("principal_error_norm", result.principal_error_norm, "not decided")
     return tuple(notes)

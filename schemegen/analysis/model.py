@@ -25,6 +25,7 @@ __all__ = [
     "OrderCondition",
     "OrderSet",
     "ParamFact",
+    "PhaseTerm",
     "Proof",
     "SpecialOrder",
     "Stability",
@@ -148,6 +149,14 @@ class Admissible:
 
 
 @dataclass(frozen=True, slots=True)
+class PhaseTerm:
+    """``coefficient * nu^power``, ``nu = h omega``, of a phase or amplification error."""
+
+    power: int
+    coefficient: Exact
+
+
+@dataclass(frozen=True, slots=True)
 class Stability:
     """Linear stability on ``u' = lambda u``, ``z = h lambda``; polynomials ascending.
 
@@ -212,6 +221,8 @@ class Analysis:
     """Everything that is known of a scheme. ``kind`` and keys as in the JSON report.
 
     ``modifying_equation``, per state: the field that, fed to the scheme, gives the exact solution.
+    ``dispersion`` and ``dissipation``: leading terms of phase lag and loss of amplitude of a step on
+    ``u' = i omega u``; empty where there are none.
     """
 
     scheme: str
@@ -238,5 +249,7 @@ class Analysis:
     verdicts: tuple[Verdict, ...] = ()
     notes: tuple[Note, ...] = ()
     modifying_equation: tuple[tuple[str, tuple[TreeTerm, ...]], ...] | None = None
+    dispersion: tuple[PhaseTerm, ...] | None = None
+    dissipation: tuple[PhaseTerm, ...] | None = None
     admissible: Admissible | None = None
     diagnostics: tuple[Diagnostic, ...] = field(default=(), compare=False)

@@ -20,6 +20,7 @@ from schemegen.analysis.model import (
     OrderCondition,
     OrderSet,
     ParamFact,
+    PhaseTerm,
     Stability,
     TreeTerm,
 )
@@ -41,8 +42,6 @@ REASONS = {
     "modified_sde": "the scheme has no noise",
     "strong_order": "the scheme has no noise",
     "weak_order": "the scheme has no noise",
-    "dispersion": NOT_YET,
-    "dissipation": NOT_YET,
     "limits": "the scheme has no damping",
     "contraction": "the scheme has no damping",
     "ssp": "only decided for explicit tableaus",
@@ -89,8 +88,8 @@ def analysis_data(analysis: Analysis, scheme: Scheme | None = None) -> dict[str,
         "admissible": a.admissible and _admissible(a.admissible),
         "stability": _stability(a.stability),
         "geometry": _geometry(a.geometry),
-        "dispersion": None,
-        "dissipation": None,
+        "dispersion": _phase(a.dispersion),
+        "dissipation": _phase(a.dissipation),
         "limits": None,
         "contraction": None,
         "cost": {
@@ -143,6 +142,12 @@ def _conditions(items: Sequence[OrderCondition]) -> list[dict[str, Any]]:
 
 def _trees(items: Sequence[TreeTerm]) -> list[dict[str, Any]]:
     return [{"tree": item.tree, "coefficient": format_exact(item.coefficient)} for item in items]
+
+
+def _phase(terms: Sequence[PhaseTerm] | None) -> list[dict[str, Any]] | None:
+    if terms is None:
+        return None
+    return [{"power": term.power, "coefficient": format_exact(term.coefficient)} for term in terms]
 
 
 def _geometry(g: Geometry) -> dict[str, Any]:

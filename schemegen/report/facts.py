@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 import sympy
 
-from schemegen.analysis.model import Admissible, Analysis, Stability, Verdict
+from schemegen.analysis.model import Admissible, Analysis, PhaseTerm, Stability, Verdict
 from schemegen.language import print_expression
 from schemegen.language.nodes import Index
 from schemegen.report.notation import Script, number, signed_sum
@@ -227,6 +227,17 @@ def _stability(a: Analysis, claims: dict[str, Verdict], script: Script) -> Itera
         yield Fact("stability.real_interval", "stable for", text)
     if s.ssp is not None:
         yield Fact("stability.ssp", "SSP", f"coefficient {number(s.ssp, script)}")
+    for key, terms in (("dispersion", a.dispersion), ("dissipation", a.dissipation)):
+        if terms is not None:
+            yield Fact(key, key, _phase(terms, script))
+
+
+def _phase(terms: Sequence[PhaseTerm], script: Script) -> str:
+    """Return the leading term of a series in nu; the next one is in the JSON report."""
+    if not terms:
+        return "none"
+    power = script.power(script.name("nu"), terms[0].power)
+    return signed_sum([script.scaled(terms[0].coefficient, power, "")])
 
 
 def _on(values: bool | str | None, script: Script) -> str:
