@@ -14,7 +14,7 @@ import sympy
 from schemegen.analysis.model import Analysis, DerivativeTerm, OrderCondition, TreeTerm
 from schemegen.report import document as doc
 from schemegen.report.equation import in_rows, length, shown_levels
-from schemegen.report.notation import GREEK, Script, Tree, parse_tree, split
+from schemegen.report.notation import GREEK, Script, Tree, parse_tree, split, times
 from schemegen.report.references import bibliography
 from schemegen.scheme.model import Multistep, Scheme, Tableau, Tableaus
 
@@ -336,7 +336,7 @@ def _signed(coefficient: sympy.Expr, what: str, first: bool) -> str:
     rational, rest = split(coefficient)
     sign = "- " if rational < 0 else "" if first else "+ "
     above, below = sympy.fraction(rest)
-    above, below = above * abs(int(rational.p)), below * int(rational.q)
+    above, below = times(abs(int(rational.p)), above), times(int(rational.q), below)
     if above == 1 and below == 1 and what:
         return f"{sign}{what}"
     if below != 1:

@@ -14,7 +14,7 @@ from sympy.core.function import AppliedUndef
 
 from schemegen.analysis.model import DerivativeTerm, TreeTerm
 from schemegen.report.equation import in_rows, length, shown_levels
-from schemegen.report.notation import GREEK, Tree, parse_tree, split
+from schemegen.report.notation import GREEK, Tree, parse_tree, split, times
 from schemegen.scheme.expressions import format_exact
 from schemegen.scheme.model import Multistep, Tableau
 
@@ -160,7 +160,7 @@ def _scaled(coefficient: Exact, *what: str) -> tuple[bool, str]:
     negative = bool(rational < 0)
     p, q = abs(int(rational.p)), int(rational.q)
     above, below = sympy.fraction(rest)
-    above, below = above * p, below * q
+    above, below = times(p, above), times(q, below)
     if above == 1 and below == 1:
         return negative, _row(*what) if any(what) else _number(1)
     inner = _product(above)

@@ -16,7 +16,7 @@ import sympy
 from schemegen.diagnostics import InternalError
 from schemegen.scheme.expressions import format_exact
 
-__all__ = ["Script", "Tree", "number", "parse_tree", "signed_sum"]
+__all__ = ["Script", "Tree", "number", "parse_tree", "signed_sum", "split", "times"]
 
 SUPERSCRIPTS = str.maketrans("0123456789()-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁽⁾⁻")
 
@@ -193,7 +193,20 @@ def split(coefficient: sympy.Expr) -> tuple[sympy.Rational, sympy.Expr]:
         if factor.is_Add and factor.as_coeff_Add()[0].is_negative:
             factors[position] = sympy.expand(-factor)
             rational = -rational
-    return rational, sympy.Mul(*factors) / below
+    lower = list(sympy.Mul.make_args(below))
+    for position, factor in enumerate(lower):
+        base, exponent = factor.as_base_exp()
+        if base.is_Add and exponent.is_Integer and base.as_coeff_Add()[0].is_negative:
+            lower[position] = sympy.expand(-base) ** exponent
+            rational = -rational if exponent % 2 else rational
+    return rational, sympy.Mul(*factors) / sympy.Mul(*lower)
+
+
+def times(number: int, value: sympy.Expr) -> sympy.Expr:
+    """Return the product as it is to be written: ``2 (1 + k)`` is not multiplied out."""
+    if number == 1 or not value.is_Add:
+        return number * value
+    return sympy.Mul(number, value, evaluate=False)
 
 
 def number(value: sympy.Expr | float, script: Script) -> str:

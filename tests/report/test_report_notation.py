@@ -13,7 +13,7 @@ from schemegen.pipeline import load_all, study
 from schemegen.report import report_html, report_latex, report_markdown, report_text
 from schemegen.report.equation import derivative_form, field_form
 from schemegen.report.latex import escape
-from schemegen.report.notation import Script, parse_tree
+from schemegen.report.notation import Script, parse_tree, split, times
 
 k = sympy.Symbol("k")
 one, two, three = map(sympy.Integer, (1, 2, 3))
@@ -76,8 +76,6 @@ def test_coefficients(
 
 def test_scaling_loses_no_value() -> None:
     """Read the parts back: sign * p/q * rest is the coefficient."""
-    from schemegen.report.notation import split
-
     for value in (one / 6, -(1 - k) / (2 * (1 + k) ** 3), (k**2 - 10 * k + 1) / 12, k - 1, -k):
         rational, rest = split(value)
         assert sympy.cancel(rational * rest - value) == 0
@@ -169,3 +167,34 @@ def test_intervals_and_verdicts_are_not_broken() -> None:
         lines = _folded(text, width)
         assert any("[-2 sqrt(2) i, 2 sqrt(2) i]" in line for line in lines)
         assert any("(expected 2: holds)" in line for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("value", "rational", "rest"),
+    [
+        ((k - 1) / (2 * (1 + k)), sympy.Rational(-1, 2), (1 - k) / (1 + k)),
+        ((1 + k) / (2 * k - 2), sympy.Rational(-1, 2), (1 + k) / (1 - k)),
+        ((1 + k) / (k - 1) ** 2, sympy.Integer(1), (1 + k) / (1 - k) ** 2),
+        (k * (k - 1) / (k - 2) ** 3, sympy.Integer(1), k * (1 - k) / (2 - k) ** 3),
+    ],
+)
+def test_signs_are_taken_out_of_sums(
+    value: sympy.Expr, rational: sympy.Rational, rest: sympy.Expr
+) -> None:
+    found = split(value)
+    assert found[0] == rational
+    assert found[1] == rest
+    assert sympy.simplify(found[0] * found[1] - value) == 0
+
+
+def test_a_number_before_a_sum_is_not_multiplied_out() -> None:
+    assert sympy.latex(times(2, 1 + k)) == r"2 \left(k + 1\right)"
+    assert times(1, 1 + k) == 1 + k
+    assert times(6, k) == 6 * k
+
+
+def test_one_over_a_sum() -> None:
+    script = Script(unicode=False)
+    assert script.scaled(1 / (6 * (1 + k) ** 2), "", "f'f") == (False, "1/(6 (1 + k)^2) f'f")
+    assert script.scaled(1 / (1 + k), "", "f") == (False, "f/(1 + k)")
+    assert script.scaled(-3 / (2 * (1 + k)), "h", "f") == (True, "3 h/(2 (1 + k)) f")

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from schemegen.diagnostics import UsageError
 from schemegen.report.forest import COLORS
+from schemegen.report.plots.window import Window
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -32,6 +33,7 @@ __all__ = [
     "plane",
     "rendered",
     "require",
+    "show",
     "style",
 ]
 
@@ -41,6 +43,7 @@ PALETTE = COLORS
 INK = "#1f2328"
 FAINT = "#8c959f"
 TITLE_WIDTH = 72
+WIDTH, HIGHEST = 6.4, 5.4  # inches
 
 STYLE = {
     "axes.edgecolor": FAINT,
@@ -95,7 +98,7 @@ def bare_figure(width: float, height: float) -> Figure:
 
 def plane(title: str, x: str, y: str) -> tuple[Figure, Axes]:
     """Return a figure with one pair of axes of equal scale, their zero lines and labels."""
-    figure = bare_figure(6.4, 5.4)
+    figure = bare_figure(WIDTH, HIGHEST)
     axes = figure.add_subplot()
     axes.set_aspect("equal", adjustable="box")
     axes.axhline(0, color=FAINT, linewidth=0.7, zorder=1)
@@ -105,6 +108,16 @@ def plane(title: str, x: str, y: str) -> tuple[Figure, Axes]:
     # matplotlib's own wrapping reads a text between dollars as mathematics.
     figure.suptitle("\n".join(textwrap.wrap(title, TITLE_WIDTH)))
     return figure, axes
+
+
+def show(axes: Axes, window: Window) -> None:
+    """Set the limits of the axes; a flat window makes a flat figure."""
+    axes.set_xlim(window.left, window.right)
+    axes.set_ylim(-window.top, window.top)
+    shape = 2 * window.top / (window.right - window.left)
+    figure = axes.get_figure(root=True)
+    if figure is not None:
+        figure.set_size_inches(WIDTH, min(max(1.5 + 5.5 * shape, 3.2), HIGHEST))
 
 
 def rendered(figure: Figure, form: str) -> bytes:

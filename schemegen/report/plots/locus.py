@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from schemegen.report.plots.canvas import INK, PALETTE, plane
+from schemegen.report.plots.canvas import INK, PALETTE, plane, show
 from schemegen.report.plots.characteristic import Characteristic
 from schemegen.report.plots.region import HORIZONTAL, VERTICAL, legend, near
 from schemegen.report.plots.window import Window, around
@@ -45,8 +45,7 @@ def boundary_locus(title: str, item: Characteristic) -> Figure:
         axes.plot(branch.real, branch.imag, color=PALETTE[1], linewidth=1.6, zorder=3, label=label)
         label = "_nolegend_"
     _marks(axes, window, item)
-    axes.set_xlim(window.left, window.right)
-    axes.set_ylim(-window.top, window.top)
+    show(axes, window)
     legend(figure, axes)
     return figure
 

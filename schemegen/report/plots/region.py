@@ -10,7 +10,7 @@ import sympy
 from numpy.typing import NDArray
 
 from schemegen.analysis.model import Stability
-from schemegen.report.plots.canvas import INK, PALETTE, plane
+from schemegen.report.plots.canvas import INK, PALETTE, plane, show
 from schemegen.report.plots.characteristic import Characteristic
 from schemegen.report.plots.window import Window, around
 
@@ -62,8 +62,7 @@ def region(
         (_, item), *_ = members
         _segments(axes, window, item, PALETTE[1], "stable on the axes")
         mark_poles_and_zeros(axes, window, item)
-    axes.set_xlim(window.left, window.right)
-    axes.set_ylim(-window.top, window.top)
+    show(axes, window)
     legend(figure, axes)
     return figure
 

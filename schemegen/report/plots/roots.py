@@ -15,7 +15,7 @@ import sympy
 from numpy.typing import NDArray
 
 from schemegen.analysis.model import Analysis
-from schemegen.report.plots.canvas import INK, PALETTE, plane
+from schemegen.report.plots.canvas import INK, PALETTE, plane, show
 from schemegen.report.plots.characteristic import Characteristic, characteristic
 from schemegen.report.plots.members import SCRIPT, range_of, the_symbol
 from schemegen.report.plots.region import legend
@@ -67,8 +67,7 @@ def root_locus(title: str, analysis: Analysis) -> Figure:
         )
     figure.colorbar(dots, ax=axes, label=name, shrink=0.8)
     window = around(np.concatenate([points[kept], np.exp(1j * theta)]))
-    axes.set_xlim(window.left, window.right)
-    axes.set_ylim(-window.top, window.top)
+    show(axes, window)
     legend(figure, axes)
     return figure
 

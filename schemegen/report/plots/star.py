@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from schemegen.report.plots.canvas import PALETTE, plane
+from schemegen.report.plots.canvas import PALETTE, plane, show
 from schemegen.report.plots.characteristic import Characteristic
 from schemegen.report.plots.region import HORIZONTAL, VERTICAL, legend, mark_poles_and_zeros
 from schemegen.report.plots.window import around
@@ -39,7 +39,6 @@ def order_star(title: str, item: Characteristic) -> Figure:
     axes.contour(x, y, level, levels=[0.0], colors=[PALETTE[1]], linewidths=1.2, zorder=3)
     axes.fill([], [], color=PALETTE[4], alpha=0.4, label="|R(z)| > |exp z|")
     mark_poles_and_zeros(axes, window, item)
-    axes.set_xlim(window.left, window.right)
-    axes.set_ylim(-window.top, window.top)
+    show(axes, window)
     legend(figure, axes)
     return figure
