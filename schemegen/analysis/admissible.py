@@ -16,7 +16,13 @@ from schemegen.analysis.model import Admissible, Note, OrderSet, Proof
 from schemegen.analysis.order_sets import Level, Orders, symbols_of
 from schemegen.analysis.parameter_set import Cell, spelled
 from schemegen.analysis.polynomial_systems import Family, TooLargeError
-from schemegen.analysis.ranges import box_of, spelled_bounds, within, within_region
+from schemegen.analysis.ranges import (
+    box_of,
+    point_outside,
+    spelled_bounds,
+    within,
+    within_region,
+)
 from schemegen.analysis.semialgebraic import Atom, Piece, Region
 from schemegen.analysis.stability import LinearAnalysis
 from schemegen.analysis.stability_sets import StabilitySets, stability_sets
@@ -228,6 +234,11 @@ def _proofs(scheme: Scheme, sets: AdmissibleSets) -> Iterator[Proof]:
         if box and isinstance(whole, str) and within_region(box, region):
             ranges = ", ".join(spelled_bounds(bounds, s.name) for s, bounds in box.items())
             yield Proof(claim, ranges, whole)
+        elif claim == "zero_stable" and box and point_outside(box, region) is None:
+            text = (
+                "neither a proof nor a point outside was found for zero-stability in these ranges"
+            )
+            sets.notes.append(Note("admissible.proofs", text))
 
 
 def _order_region(families: Sequence[Family]) -> Region | None:

@@ -10,7 +10,7 @@ import sympy
 
 from schemegen.analysis.expansion import Expansion, Failure
 from schemegen.analysis.misprint import misprint
-from schemegen.analysis.model import Analysis, Note, Verdict
+from schemegen.analysis.model import Analysis, Note, Proof, Verdict
 from schemegen.diagnostics import Diagnostic, Label
 from schemegen.scheme.expressions import format_exact as printed
 from schemegen.scheme.model import Expectation, Multistep, Scheme
@@ -69,7 +69,7 @@ def _property(name: str, analysis: Analysis) -> tuple[bool | None, str]:
     if name == "zero_stable":
         found = analysis.stability.zero_stable
         if isinstance(found, str):
-            return (True if _always(analysis, found) else None), found
+            return (True if _proved(analysis, name) is not None else None), found
         return found, _yes(found)
     places = {
         "A_stable": analysis.stability.a_stable,
@@ -84,8 +84,7 @@ def _property(name: str, analysis: Analysis) -> tuple[bool | None, str]:
     }
     value = places.get(name)
     text = _yes(value)
-    proofs = analysis.admissible.proofs if analysis.admissible is not None else ()
-    proof = next((p for p in proofs if p.claim == name and value is None), None)
+    proof = _proved(analysis, name) if value is None else None
     if proof is not None:
         return True, f"yes, for {proof.range}"
     if value and name == "reversible":
@@ -94,9 +93,10 @@ def _property(name: str, analysis: Analysis) -> tuple[bool | None, str]:
     return value, text
 
 
-def _always(analysis: Analysis, admissible: str) -> bool:
-    """Whether every param stays in its admissible set by its declared range (then no W0402 is due)."""
-    return all(item.code != "W0402" for item in analysis.diagnostics)
+def _proved(analysis: Analysis, claim: str) -> Proof | None:
+    """Return the proof that every value of the declared ranges has the property."""
+    proofs = analysis.admissible.proofs if analysis.admissible is not None else ()
+    return next((proof for proof in proofs if proof.claim == claim), None)
 
 
 def _yes(value: bool | None) -> str:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from itertools import combinations, product
+from itertools import combinations_with_replacement, product
 from typing import Any
 
 import flint
@@ -26,6 +26,7 @@ __all__ = ["Atom", "Piece", "Region", "atoms_of_sign", "covers", "intersection",
 MOST_ROWS = 600
 MOST_PIECES = 24
 MOST_CASES = 500
+FEW_BOUNDS = 5
 
 
 @dataclass(frozen=True)
@@ -293,7 +294,10 @@ def _impossible(atoms: Sequence[Atom]) -> bool:
 
 
 def _products(atoms: Sequence[Atom]) -> list[Atom]:
-    """Return the products of two bounds of one symbol: ``-1 < b < 1`` gives ``1 - b^2 > 0``."""
+    """Return products of two bounds: ``-1 < b < 1`` gives ``1 - b^2 > 0``.
+
+    Of different symbols only where there are few: they bound ``a b`` on a box as well as can be (McCormick 1976).
+    """
     bounds = []
     for atom in atoms:
         degrees = [int(d) for d in atom.polynomial.degrees()] if atom.sign in (">", ">=") else []
@@ -301,8 +305,8 @@ def _products(atoms: Sequence[Atom]) -> list[Atom]:
             bounds.append((degrees.index(1), atom))
     return [
         Atom(a.polynomial * b.polynomial, ">" if a.sign == b.sign == ">" else ">=")
-        for (i, a), (j, b) in combinations(bounds, 2)
-        if i == j
+        for (i, a), (j, b) in combinations_with_replacement(bounds, 2)
+        if i == j or len(bounds) <= FEW_BOUNDS
     ]
 
 
