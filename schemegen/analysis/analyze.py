@@ -12,7 +12,7 @@ from schemegen.analysis.claims import decide
 from schemegen.analysis.cost import cost
 from schemegen.analysis.dispersion import dispersion_and_dissipation
 from schemegen.analysis.expansion import Expansion, expand
-from schemegen.analysis.geometry import geometry
+from schemegen.analysis.geometry import geometry, with_conservation
 from schemegen.analysis.model import Analysis, Geometry, Note, ParamFact, PhaseTerm, Stability
 from schemegen.analysis.monotonicity import monotonicity
 from schemegen.analysis.stability import LinearAnalysis, linear_analysis
@@ -71,6 +71,10 @@ def _run(parts: _Parts, program: Program, order: int | None) -> None:
     parts.notes += notes
     parts.expansion = expand(program, order)
     parts.notes += parts.expansion.notes
+    if parts.expansion.is_series and parts.expansion.small_step_limit:
+        conserved = parts.expansion.conservation
+        parts.geometry, notes = with_conservation(parts.geometry, conserved, program)
+        parts.notes += notes
 
 
 def _assembled(
@@ -141,6 +145,8 @@ def _explained(result: Analysis, program: Program, parts: _Parts) -> tuple[Note,
     add("stage_order", result.stage_order, "the step has no stages, or they were not analysed")
     add("error_constant", result.error_constant, "only for multistep methods")
     add("modified_equation", result.modified_equation, "not decided")
+    for key in ("symplectic_to", "energy_preserving_to"):
+        add(f"geometry.{key}", getattr(result.geometry, key), "there is no modified equation")
     add("dispersion", result.dispersion, UNDECIDED)
     add("dissipation", result.dissipation, UNDECIDED)
     add("modifying_equation", result.modifying_equation, "not decided")

@@ -8,8 +8,9 @@ from dataclasses import replace
 import sympy
 
 from schemegen.analysis.coefficients import Coefficients, NoSeriesError
+from schemegen.analysis.conservation import Conservation
 from schemegen.analysis.derivative_form import derivative_form
-from schemegen.analysis.expansion_model import Expansion, Failure
+from schemegen.analysis.expansion_model import Conserved, Expansion, Failure
 from schemegen.analysis.model import Exact, ModifiedEquation, Note
 from schemegen.analysis.modified_equation import consistency, field_terms, limit_terms
 from schemegen.analysis.modifying import modifying_terms
@@ -93,6 +94,7 @@ def _expanded(
     result = replace(result, modified_equation=equation)
     if not sweeps:
         result = _with_modifying(result, program, reading)
+        result = replace(result, conservation=conserved(reading, result.nodes))
         special = special_orders(program, reading, failing, chosen, read)
         result = replace(result, order_special=special, solver_order=_solver_order(program, result))
     return result
@@ -110,6 +112,14 @@ def _with_modifying(result: Expansion, program: Program, reading: Reading) -> Ex
     if nodes < result.nodes:
         notes = (*notes, Note("modifying_equation", f"kept to {nodes} nodes: the sums grow long"))
     return replace(result, modifying_equation=terms, notes=notes)
+
+
+def conserved(reading: Reading, nodes: int) -> Conserved | None:
+    """Return how far the step keeps the symplectic form and the energy; None where no field is Hamiltonian."""
+    found = Conservation(reading)
+    if not found.applies:
+        return None
+    return Conserved(nodes, found.symplectic_to(nodes), found.energy_preserving_to(nodes))
 
 
 def _remarks(order: int | None, nodes: int, failing: int | None) -> Iterator[Note]:

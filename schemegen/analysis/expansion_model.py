@@ -30,6 +30,15 @@ class Failure:
 
 
 @dataclass(frozen=True, slots=True)
+class Conserved:
+    """The powers of h to which a step is symplectic and keeps the energy; None: to all up to ``nodes``."""
+
+    nodes: int
+    symplectic_to: int | None
+    energy_preserving_to: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class Expansion:
     """A step program as a series in trees of up to ``nodes`` nodes.
 
@@ -47,6 +56,7 @@ class Expansion:
     sweeps, None where there is no such solver. ``scaled`` names the params taken as ``h`` times a
     constant (a damping rate). ``noise_replaced`` says that noises were set to their values in
     evaluation mode. ``modifying_equation`` is the field that, fed to the scheme, makes it exact.
+    ``conservation`` is None where the fields have no Hamiltonian shape.
     """
 
     nodes: int
@@ -71,6 +81,7 @@ class Expansion:
     error_constant: Exact | None = None
     modified_equation: ModifiedEquation | None = None
     modifying_equation: tuple[tuple[str, tuple[TreeTerm, ...]], ...] | None = None
+    conservation: Conserved | None = None
     scaled: tuple[str, ...] = ()
     noise_replaced: bool = False
     notes: tuple[Note, ...] = ()

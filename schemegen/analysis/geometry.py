@@ -10,6 +10,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+import sympy
+
+from schemegen.analysis.expansion_model import Conserved
+from schemegen.analysis.linear import NotLinearError, replaced_noises
 from schemegen.analysis.linear_coefficients import number
 from schemegen.analysis.model import Geometry, Note
 from schemegen.analysis.parasitic import parasitic_roots
@@ -19,24 +23,21 @@ from schemegen.analysis.stability import LinearAnalysis
 from schemegen.analysis.stages import RungeKutta, Stages, runge_kutta_form, stages
 from schemegen.step.program import Program
 
-__all__ = ["geometry"]
+__all__ = ["geometry", "with_conservation"]
 
 Element = Any
 
 
 def geometry(program: Program, linear: LinearAnalysis) -> tuple[Geometry, list[Note]]:
     """Decide what the coefficients decide; the rest is None with a note."""
-    notes = [
-        Note(f"geometry.{key}", "not analysed yet")
-        for key in ("energy_preserving_to", "symplectic_to")
-    ]
-    found = stages(program)
+    notes: list[Note] = []
+    found = stages(program, evaluated(program))
     result = Geometry(parasitic_roots=parasitic_roots(linear))
     if result.parasitic_roots is None:
-        notes.append(Note("geometry.parasitic_roots", "not known in a closed form"))
+        text = "the step is a matrix: of several states, or of powers of h besides z"
+        notes.append(Note("geometry.parasitic_roots", text))
     if found is None:
-        reason = "not analysed yet for noise" if program.noises else "the step has no stage form"
-        notes.append(Note("geometry", reason))
+        notes.append(Note("geometry", "the step has no stage form"))
         return replace(result, symmetric=_symmetric(None, linear)), notes
     back, remark = reversible(program)
     if remark is not None:
@@ -53,13 +54,67 @@ def geometry(program: Program, linear: LinearAnalysis) -> tuple[Geometry, list[N
     )
     for key in ("symplectic", "symmetric", "algebraically_stable", "conserves_quadratic", "fsal"):
         if getattr(result, key) is None:
-            notes.append(Note(f"geometry.{key}", _reason(method)))
+            notes.append(Note(f"geometry.{key}", _reason(key, method, program)))
+    if program.noises:
+        notes.append(
+            Note("geometry", "of the step in evaluation mode, noises replaced by their means")
+        )
     return result, notes
 
 
-def _reason(method: RungeKutta | None) -> str:
+def evaluated(program: Program) -> dict[sympy.Symbol, sympy.Expr]:
+    """Return what stands for the noises in evaluation mode; nothing where they are no means."""
+    try:
+        return replaced_noises(program)
+    except NotLinearError:
+        return {}
+
+
+def with_conservation(
+    found: Geometry, conservation: Conserved | None, program: Program
+) -> tuple[Geometry, list[Note]]:
+    """Add to which power of h the form and the energy are kept; a finite power denies the property.
+
+    For steps with history it is said of the method that the principal root follows.
+    """
+    notes: list[Note] = []
+    if conservation is None:
+        text = "the fields have no Hamiltonian shape: f(u), or f(p) and g(q)"
+        keys = ("symplectic_to", "energy_preserving_to")
+        return found, [Note(f"geometry.{key}", text) for key in keys]
+    beyond = f"at least {conservation.nodes}; larger trees were not examined"
+    form, energy = conservation.symplectic_to, conservation.energy_preserving_to
+    if found.symplectic is True:
+        found = replace(found, symplectic_to=sympy.oo)
+    elif form is None:
+        notes.append(Note("geometry.symplectic_to", beyond))
+    else:
+        found = replace(found, symplectic_to=sympy.Integer(form))
+        if found.symplectic is None and not program.params:
+            found = replace(found, symplectic=False)
+            if len(program.states) == 1:
+                found = replace(found, conserves_quadratic=False)
+    if energy is None:
+        notes.append(Note("geometry.energy_preserving_to", beyond))
+    else:
+        found = replace(found, energy_preserving_to=sympy.Integer(energy))
+    return found, notes
+
+
+def _reason(key: str, method: RungeKutta | None, program: Program) -> str:
+    """Say why a property is open."""
     if method is None:
+        if program.history and key == "algebraically_stable":
+            return "a notion of one-step methods; of multistep methods it is G-stability"
         return "not decided: the step is no Runge-Kutta method"
+    if key == "algebraically_stable" and len(set(method.fields)) != 1:
+        return "a notion of methods of one field"
+    if key == "conserves_quadratic" and len(method.states) != 1:
+        return (
+            "a partitioned method keeps q^T D p where it is symplectic; others depend on the field"
+        )
+    if key == "symplectic" and len(method.states) != 1:
+        return "decided for fields f(p) and g(q)"
     return "depends on symbols" if method.has_parameters else "not decided for this method"
 
 

@@ -31,7 +31,7 @@ from schemegen.step.program import (
     walk,
 )
 
-__all__ = ["LinearStep", "NotLinearError", "characteristic", "linear_step"]
+__all__ = ["LinearStep", "NotLinearError", "characteristic", "linear_step", "replaced_noises"]
 
 Element = Any
 Laurent = dict[int, Element]
@@ -106,7 +106,7 @@ def _check_fields(program: Program) -> None:
             )
 
 
-def _replaced_noises(program: Program) -> dict[sympy.Symbol, sympy.Expr]:
+def replaced_noises(program: Program) -> dict[sympy.Symbol, sympy.Expr]:
     """Return what stands for each noise in evaluation mode with ``eval mean``."""
     found: dict[sympy.Symbol, sympy.Expr] = {}
     half = sympy.Rational(1, 2)
@@ -250,7 +250,7 @@ def linear_step(program: Program) -> LinearStep:
     """
     _check_fields(program)
     try:
-        coefficients = coefficient_field(coefficients_of(program), _replaced_noises(program))
+        coefficients = coefficient_field(coefficients_of(program), replaced_noises(program))
         history: dict[str, int] = {}
         for item in program.inputs:
             history[item.of] = max(item.lag, history.get(item.of, 0))

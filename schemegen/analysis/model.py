@@ -184,14 +184,17 @@ class Stability:
 
 @dataclass(frozen=True, slots=True)
 class Geometry:
-    """Structure that the step preserves; None: not decided."""
+    """Structure that the step preserves; None: not decided.
+
+    ``symplectic_to`` and ``energy_preserving_to`` are q where a step misses by ``O(h^(q+1))``; oo: exactly so.
+    """
 
     symplectic: bool | None = None
     symmetric: bool | None = None
     algebraically_stable: bool | None = None
     conserves_quadratic: bool | None = None
-    energy_preserving_to: int | None = None
-    symplectic_to: int | None = None
+    energy_preserving_to: Exact | None = None
+    symplectic_to: Exact | None = None
     reversible: bool | None = None
     parasitic_roots: tuple[str, ...] | None = None
     fsal: bool | None = None

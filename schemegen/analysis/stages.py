@@ -132,7 +132,7 @@ def stages(
 
     ``replaced`` puts numbers for symbols first.
     """
-    if program.noises:
+    if any(noise.symbol not in (replaced or {}) for noise in program.noises):
         return None
     try:
         coefficients = coefficient_field(coefficients_of(program), replaced or {})

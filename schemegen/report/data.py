@@ -46,8 +46,6 @@ REASONS = {
     "contraction": "the scheme has no damping",
     "ssp": "only decided for explicit tableaus",
     "linear_monotonicity": NOT_YET,
-    "energy_preserving_to": NOT_YET,
-    "symplectic_to": NOT_YET,
     "derivative_form": "only for schemes of one state and one field",
 }
 
@@ -156,12 +154,19 @@ def _geometry(g: Geometry) -> dict[str, Any]:
         "symmetric": g.symmetric,
         "algebraically_stable": g.algebraically_stable,
         "conserves_quadratic": g.conserves_quadratic,
-        "energy_preserving_to": g.energy_preserving_to,
-        "symplectic_to": g.symplectic_to,
+        "energy_preserving_to": _power(g.energy_preserving_to),
+        "symplectic_to": _power(g.symplectic_to),
         "reversible": g.reversible,
         "parasitic_roots": g.parasitic_roots and list(g.parasitic_roots),
         "fsal": g.fsal,
     }
+
+
+def _power(value: sympy.Expr | None) -> int | str | None:
+    """Return a power of h as a number, ``inf`` for all powers."""
+    if value is None:
+        return None
+    return "inf" if value == sympy.oo else int(value)
 
 
 def _param(fact: ParamFact) -> dict[str, Any]:

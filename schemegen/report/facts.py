@@ -281,6 +281,11 @@ def _structure(a: Analysis, claims: dict[str, Verdict], script: Script) -> Itera
             yield Fact(f"geometry.{name}", text, _yes(value) + _expected(claims[name]))
     if kept:
         yield Fact("geometry", "structure", ", ".join(kept))
+    for key, what in (("symplectic_to", "symplectic"), ("energy_preserving_to", "keeps energy")):
+        power = getattr(g, key)  # of interest where it is beyond the order
+        if power not in (None, sympy.oo) and a.order is not None and power > a.order:
+            text = f"up to O({script.power('h', int(power) + 1)}) a step"
+            yield Fact(f"geometry.{key}", what, text)
     if g.parasitic_roots:
         roots = [re.sub(r"\bI\b", "i", script.pretty(root)) for root in g.parasitic_roots]
         yield Fact("geometry.parasitic_roots", "parasitic roots", ", ".join(roots))
