@@ -74,7 +74,12 @@ def _run(parts: _Parts, program: Program, order: int | None) -> None:
     if parts.expansion.is_series and parts.expansion.small_step_limit:
         conserved = parts.expansion.conservation
         parts.geometry, notes = with_conservation(parts.geometry, conserved, program)
-        parts.notes += notes
+        answered = {
+            f"geometry.{key}"
+            for key in ("symplectic", "conserves_quadratic")
+            if getattr(parts.geometry, key) is not None
+        }
+        parts.notes = [*(note for note in parts.notes if note.key not in answered), *notes]
 
 
 def _assembled(
