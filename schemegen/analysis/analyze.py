@@ -9,11 +9,22 @@ import sympy
 from schemegen.analysis.admissible import AdmissibleSets, admissible_sets
 from schemegen.analysis.cautions import cautions
 from schemegen.analysis.claims import decide
+from schemegen.analysis.contraction import contraction
 from schemegen.analysis.cost import cost
 from schemegen.analysis.dispersion import dispersion_and_dissipation
 from schemegen.analysis.expansion import Expansion, expand
 from schemegen.analysis.geometry import geometry, with_conservation
-from schemegen.analysis.model import Analysis, Geometry, Note, ParamFact, PhaseTerm, Stability
+from schemegen.analysis.limits import limits
+from schemegen.analysis.model import (
+    Analysis,
+    Contraction,
+    Geometry,
+    Limit,
+    Note,
+    ParamFact,
+    PhaseTerm,
+    Stability,
+)
 from schemegen.analysis.monotonicity import monotonicity
 from schemegen.analysis.stability import LinearAnalysis, linear_analysis
 from schemegen.analysis.time_limit import LIMIT_SECONDS, TimeLimitError, time_limit
@@ -34,6 +45,8 @@ class _Parts:
     expansion: Expansion | None = None
     dispersion: tuple[PhaseTerm, ...] | None = None
     dissipation: tuple[PhaseTerm, ...] | None = None
+    limits: tuple[Limit, ...] | None = None
+    contraction: Contraction | None = None
     geometry: Geometry = field(default_factory=Geometry)
     admissible: AdmissibleSets = field(default_factory=AdmissibleSets)
     notes: list[Note] = field(default_factory=list)
@@ -48,7 +61,7 @@ def analyze(scheme: Scheme, program: Program, *, order: int | None = None) -> An
     parts = _Parts()
     try:
         with time_limit():
-            _run(parts, program, order)
+            _run(parts, scheme, program, order)
     except TimeLimitError:
         parts.notes.append(Note("analysis", UNDECIDED))
     scaled = parts.expansion.scaled if parts.expansion is not None else ()
@@ -60,7 +73,7 @@ def analyze(scheme: Scheme, program: Program, *, order: int | None = None) -> An
     return replace(result, verdicts=verdicts, diagnostics=in_order([*found, *failures]))
 
 
-def _run(parts: _Parts, program: Program, order: int | None) -> None:
+def _run(parts: _Parts, scheme: Scheme, program: Program, order: int | None) -> None:
     parts.linear = linear_analysis(program)
     parts.dispersion, parts.dissipation, notes = dispersion_and_dissipation(parts.linear)
     parts.notes += notes
@@ -80,6 +93,13 @@ def _run(parts: _Parts, program: Program, order: int | None) -> None:
             if getattr(parts.geometry, key) is not None
         }
         parts.notes = [*(note for note in parts.notes if note.key not in answered), *notes]
+
+    parts.limits, reason = limits(scheme, program)
+    if parts.limits is None:
+        parts.notes.append(Note("limits", reason))
+    parts.contraction, reason = contraction(scheme, program, parts.expansion)
+    if parts.contraction is None:
+        parts.notes.append(Note("contraction", reason))
 
 
 def _assembled(
@@ -111,6 +131,8 @@ def _assembled(
         geometry=parts.geometry,
         dispersion=parts.dispersion,
         dissipation=parts.dissipation,
+        limits=parts.limits,
+        contraction=parts.contraction,
         cost=cost(program),
         admissible=parts.admissible.found,
         diagnostics=tuple(found),

@@ -17,9 +17,11 @@ from schemegen.scheme.model import Expectation, Interval
 __all__ = [
     "Admissible",
     "Analysis",
+    "Contraction",
     "Cost",
     "DerivativeTerm",
     "Geometry",
+    "Limit",
     "ModifiedEquation",
     "Note",
     "OrderCondition",
@@ -201,6 +203,28 @@ class Geometry:
 
 
 @dataclass(frozen=True, slots=True)
+class Limit:
+    """At ``point`` (``lam -> 0``) the scheme ``becomes`` another: ``resnet``, ``plain_cnn``, or its equations."""
+
+    point: str
+    becomes: str
+
+
+@dataclass(frozen=True, slots=True)
+class Contraction:
+    """Bounds of the distance of two solutions, in ``mu`` (logarithmic norm of f), ``L`` (Lipschitz) and ``h``.
+
+    ``d|x - y|/dt <= rate |x - y|`` in the equation, None where it is not one field with a linear term; in one step
+    ``|x - y|`` grows by at most the factor ``lipschitz``. ``damping_helps``: the condition, for a rate
+    between 0 and 1, under which damping lowers that factor (``always``, ``h*L < 1``), None without such damping.
+    """
+
+    rate: Exact | None
+    lipschitz: Exact
+    damping_helps: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Cost:
     """Per step: evaluations of each field, state-sized registers, multiply-adds of the
     combinations."""
@@ -254,5 +278,7 @@ class Analysis:
     modifying_equation: tuple[tuple[str, tuple[TreeTerm, ...]], ...] | None = None
     dispersion: tuple[PhaseTerm, ...] | None = None
     dissipation: tuple[PhaseTerm, ...] | None = None
+    limits: tuple[Limit, ...] | None = None
+    contraction: Contraction | None = None
     admissible: Admissible | None = None
     diagnostics: tuple[Diagnostic, ...] = field(default=(), compare=False)

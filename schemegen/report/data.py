@@ -14,6 +14,7 @@ import sympy
 from schemegen.analysis.model import (
     Admissible,
     Analysis,
+    Contraction,
     Geometry,
     ModifiedEquation,
     Note,
@@ -42,8 +43,6 @@ REASONS = {
     "modified_sde": "the scheme has no noise",
     "strong_order": "the scheme has no noise",
     "weak_order": "the scheme has no noise",
-    "limits": "the scheme has no damping",
-    "contraction": "the scheme has no damping",
     "ssp": "only decided for explicit tableaus",
     "linear_monotonicity": NOT_YET,
     "derivative_form": "only for schemes of one state and one field",
@@ -88,8 +87,8 @@ def analysis_data(analysis: Analysis, scheme: Scheme | None = None) -> dict[str,
         "geometry": _geometry(a.geometry),
         "dispersion": _phase(a.dispersion),
         "dissipation": _phase(a.dissipation),
-        "limits": None,
-        "contraction": None,
+        "limits": a.limits and [{"as": item.point, "becomes": item.becomes} for item in a.limits],
+        "contraction": a.contraction and _contraction(a.contraction),
         "cost": {
             "evaluations": dict(a.cost.evaluations),
             "storage": a.cost.storage,
@@ -140,6 +139,15 @@ def _conditions(items: Sequence[OrderCondition]) -> list[dict[str, Any]]:
 
 def _trees(items: Sequence[TreeTerm]) -> list[dict[str, Any]]:
     return [{"tree": item.tree, "coefficient": format_exact(item.coefficient)} for item in items]
+
+
+def _contraction(found: Contraction) -> dict[str, Any]:
+    rate = None if found.rate is None else format_exact(found.rate)
+    return {
+        "continuous": rate and f"d|x - y|/dt <= ({rate})*|x - y|",
+        "discrete": f"|x[n+1] - y[n+1]| <= ({format_exact(found.lipschitz)})*|x[n] - y[n]|",
+        "damping_helps": found.damping_helps,
+    }
 
 
 def _phase(terms: Sequence[PhaseTerm] | None) -> list[dict[str, Any]] | None:

@@ -187,6 +187,8 @@ HOMES = {
     "zero_stable": "stability",
     "dispersion": "stability",
     "dissipation": "stability",
+    "limits": "scheme",
+    "contraction": "stability",
     "modified_sde": "modified_equation",
 }
 

@@ -107,6 +107,7 @@ def facts(analysis: Analysis, scheme: Scheme | None, script: Script) -> tuple[Fa
         *_order_sets(analysis, script),
         *_stability(analysis, claims, script),
         *_structure(analysis, claims, script),
+        *_limits(analysis, scheme, script),
         *_cost(analysis, scheme),
     ]
     return tuple(replace(fact, codes=tuple(codes.pop(fact.key, ()))) for fact in found)
@@ -270,6 +271,24 @@ def _end(value: sympy.Expr | float, script: Script, unit: str) -> str:
     if text in ("1", "-1"):
         return text.replace("1", unit)
     return f"{text} {unit}"
+
+
+def _limits(a: Analysis, scheme: Scheme | None, script: Script) -> Iterator[Fact]:
+    """What the scheme becomes at the ends of its params, and for damping how far solutions move apart."""
+    if a.limits:
+        texts = [f"{script.pretty(item.point)}: {script.pretty(item.becomes)}" for item in a.limits]
+        yield Fact("limits", "limits", "; ".join(texts))
+    if a.contraction is None or scheme is None or scheme.damping is None:
+        return
+    if a.contraction.rate is not None:
+        text = f"rate {script.exact(a.contraction.rate)} with the logarithmic norm {script.name('mu')} of f"
+        yield Fact("contraction", "contraction", text)
+    text = f"at most {script.exact(a.contraction.lipschitz)} with the Lipschitz constant L of f"
+    if a.contraction.damping_helps == "always":
+        text += "; less than without damping"
+    elif a.contraction.damping_helps:
+        text += f"; less than without damping iff {script.pretty(a.contraction.damping_helps)}"
+    yield Fact("contraction", "a step", text)
 
 
 def _structure(a: Analysis, claims: dict[str, Verdict], script: Script) -> Iterator[Fact]:
