@@ -31,6 +31,7 @@ COMMANDS = {
     "new": "Write a commented scheme to start from.",
     "zoo": "List, show or copy the schemes that are shipped.",
     "explain": "Explain a diagnostic code, with a bad and a good file.",
+    "schema": "Print the JSON Schema of the machine-readable report.",
     "doctor": "Print versions, devices and extras.",
     "completion": "Print the completion script of a shell.",
 }

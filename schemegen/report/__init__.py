@@ -7,6 +7,7 @@ from schemegen.report.html import page_html, report_html, scheme_latex
 from schemegen.report.latex import document_latex, report_latex
 from schemegen.report.markdown import report_markdown
 from schemegen.report.network import NetworkSummary
+from schemegen.report.schema import report_schema
 from schemegen.report.text import report_text
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "report_html",
     "report_latex",
     "report_markdown",
+    "report_schema",
     "report_text",
     "scheme_latex",
 ]
