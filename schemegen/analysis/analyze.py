@@ -15,18 +15,22 @@ from schemegen.analysis.dispersion import dispersion_and_dissipation
 from schemegen.analysis.expansion import Expansion, expand
 from schemegen.analysis.geometry import geometry, with_conservation
 from schemegen.analysis.limits import limits
+from schemegen.analysis.linear_coefficients import coefficients_of
 from schemegen.analysis.model import (
     Analysis,
     Contraction,
     Geometry,
     Limit,
+    NearOrder,
     Note,
     ParamFact,
     PhaseTerm,
     Stability,
 )
 from schemegen.analysis.monotonicity import monotonicity
+from schemegen.analysis.nearly import nearly
 from schemegen.analysis.stability import LinearAnalysis, linear_analysis
+from schemegen.analysis.stages import runge_kutta_form, stages
 from schemegen.analysis.time_limit import LIMIT_SECONDS, TimeLimitError, time_limit
 from schemegen.diagnostics import Diagnostic, in_order
 from schemegen.scheme.model import Multistep, Scheme, Tableaus
@@ -34,6 +38,7 @@ from schemegen.step.program import Combine, Program, Solve, walk
 
 __all__ = ["analyze"]
 
+DECIMALS = 6  # digits of a denominator that a rounded decimal has at least
 UNDECIDED = f"not decided within {LIMIT_SECONDS:g} s"
 
 
@@ -45,6 +50,7 @@ class _Parts:
     expansion: Expansion | None = None
     dispersion: tuple[PhaseTerm, ...] | None = None
     dissipation: tuple[PhaseTerm, ...] | None = None
+    near: NearOrder | None = None
     limits: tuple[Limit, ...] | None = None
     contraction: Contraction | None = None
     geometry: Geometry = field(default_factory=Geometry)
@@ -94,12 +100,28 @@ def _run(parts: _Parts, scheme: Scheme, program: Program, order: int | None) -> 
         }
         parts.notes = [*(note for note in parts.notes if note.key not in answered), *notes]
 
+    parts.near = near_order(program, parts.expansion)
     parts.limits, reason = limits(scheme, program)
     if parts.limits is None:
         parts.notes.append(Note("limits", reason))
     parts.contraction, reason = contraction(scheme, program, parts.expansion)
     if parts.contraction is None:
         parts.notes.append(Note("contraction", reason))
+
+
+def near_order(program: Program, expansion: Expansion | None) -> NearOrder | None:
+    """Return the order that is meant where coefficients are decimals: those of many digits."""
+    if expansion is None or expansion.order is None:
+        return None
+    if all(_digits(c) < DECIMALS for c in coefficients_of(program)):
+        return None
+    found = stages(program)
+    return nearly(None if found is None else runge_kutta_form(found), expansion.order)
+
+
+def _digits(coefficient: sympy.Expr) -> int:
+    """Return the digits of the longest denominator."""
+    return max((len(str(item.q)) for item in coefficient.atoms(sympy.Rational)), default=0)
 
 
 def _assembled(
@@ -131,6 +153,7 @@ def _assembled(
         geometry=parts.geometry,
         dispersion=parts.dispersion,
         dissipation=parts.dissipation,
+        order_nearly=parts.near,
         limits=parts.limits,
         contraction=parts.contraction,
         cost=cost(program),

@@ -25,6 +25,7 @@ from schemegen.analysis.stability import LinearAnalysis
 from schemegen.analysis.stable_region import symbols_in
 from schemegen.diagnostics import Diagnostic, Span
 from schemegen.scheme.expressions import format_exact as printed
+from schemegen.scheme.expressions import shortened
 from schemegen.scheme.model import Equations, Interval, Multistep, Scheme, Tableaus
 from schemegen.step.program import Evaluate, Program, Solve, walk
 
@@ -202,7 +203,7 @@ def _consistency(
     )
     yield Diagnostic(
         "W0404",
-        f"consistent with {expansion.consistent}, not with {plain}"
+        f"consistent with {shortened(expansion.consistent)}, not with {plain}"
         + (f" (that only for {conditions})" if conditions else ""),
         update_span(scheme),
         "read orders for the rescaled field; the report prints both",

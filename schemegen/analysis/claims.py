@@ -10,9 +10,10 @@ import sympy
 
 from schemegen.analysis.expansion import Expansion, Failure
 from schemegen.analysis.misprint import misprint
-from schemegen.analysis.model import Analysis, Note, Proof, Verdict
+from schemegen.analysis.model import Analysis, NearOrder, Note, Proof, Verdict
 from schemegen.diagnostics import Diagnostic, Label
 from schemegen.scheme.expressions import format_exact as printed
+from schemegen.scheme.expressions import shortened
 from schemegen.scheme.model import Expectation, Multistep, Scheme
 
 __all__ = ["decide"]
@@ -42,7 +43,7 @@ def decide(
         elif verdict.holds is None:
             diagnostics += _open(verdict, analysis)
         elif _rescaled(scheme, verdict, analysis):
-            message = f"expected order {_wanted(claim)}, found it for {analysis.consistent} only"
+            message = f"expected order {_wanted(claim)}, found it for {shortened(str(analysis.consistent))} only"
             failed = Diagnostic("E0404", message, claim.span, HELP)
             diagnostics.append(_hinted(scheme, claim, failed))
     return tuple(verdicts), diagnostics
@@ -131,7 +132,9 @@ def _failed(
     claim = verdict.expectation
     if claim.claim == "order":
         failure = expansion.failure if expansion is not None else None
-        return [_hinted(scheme, claim, _order_failed(scheme, verdict, failure))]
+        return [
+            _hinted(scheme, claim, _order_failed(scheme, verdict, failure, analysis.order_nearly))
+        ]
     if claim.claim in ORDERS:
         name = claim.claim.replace("_", " ")
         message = f"expected {name} {_wanted(claim)}, found {verdict.found}"
@@ -200,10 +203,23 @@ def _wanted(claim: Expectation) -> str:
     return value if claim.operator in (None, "=") else f"{claim.operator} {value}"
 
 
-def _order_failed(scheme: Scheme, verdict: Verdict, failure: Failure | None) -> Diagnostic:
+def _order_failed(
+    scheme: Scheme, verdict: Verdict, failure: Failure | None, near: NearOrder | None
+) -> Diagnostic:
     claim = verdict.expectation
     message = f"expected order {_wanted(claim)}, found {verdict.found}"
     missed = _missed(scheme, claim, failure)
+    if (
+        missed
+        and near is not None
+        and isinstance(claim.value, sympy.Integer)
+        and near.order >= claim.value
+    ):
+        text = (
+            f"the conditions up to order {near.order} hold to within {near.within:.1g} only: "
+            "decimals are read exactly; write fractions or roots, or drop the claim"
+        )
+        return Diagnostic("E0401", message + missed, claim.span, text)
     if missed:
         text = f"lower the claim; `analyze --order {claim.value}` lists all conditions"
         return Diagnostic("E0401", message + missed, claim.span, text)
@@ -216,7 +232,8 @@ def _missed(scheme: Scheme, claim: Expectation, failure: Failure | None) -> str:
     if failure is None or not isinstance(wanted, sympy.Expr) or failure.nodes > wanted:
         return ""
     tree = spelled_tree(failure.tree, [drift.name for drift in scheme.drifts])
-    return f": tree `{tree}` has weight {printed(failure.weight)}, needs {printed(failure.needed)}"
+    weight, needed = (shortened(printed(value)) for value in (failure.weight, failure.needed))
+    return f": tree `{tree}` has weight {weight}, needs {needed}"
 
 
 def spelled_tree(tree: str, drifts: Sequence[str]) -> str:

@@ -23,6 +23,7 @@ __all__ = [
     "Geometry",
     "Limit",
     "ModifiedEquation",
+    "NearOrder",
     "Note",
     "OrderCondition",
     "OrderSet",
@@ -148,6 +149,14 @@ class Admissible:
     a_stable: bool | str | None = None
     l_stable: bool | str | None = None
     proofs: tuple[Proof, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class NearOrder:
+    """The conditions up to ``order`` hold to ``within`` (the largest residual) only: rounded decimals."""
+
+    order: int
+    within: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -278,6 +287,7 @@ class Analysis:
     modifying_equation: tuple[tuple[str, tuple[TreeTerm, ...]], ...] | None = None
     dispersion: tuple[PhaseTerm, ...] | None = None
     dissipation: tuple[PhaseTerm, ...] | None = None
+    order_nearly: NearOrder | None = None
     limits: tuple[Limit, ...] | None = None
     contraction: Contraction | None = None
     admissible: Admissible | None = None

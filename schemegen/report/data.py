@@ -36,6 +36,7 @@ NOT_YET = "not analysed yet"
 
 # Why a key is null where the analysis itself gives no reason.
 REASONS = {
+    "order_nearly": "no higher order holds to within a rounding of decimals",
     "stage_order": "only a Runge-Kutta tableau has stages in this sense",
     "embedded_order": "the scheme has no embedded weights",
     "error_constant": "only multistep schemes have one",
@@ -74,6 +75,8 @@ def analysis_data(analysis: Analysis, scheme: Scheme | None = None) -> dict[str,
         "embedded_order": a.embedded_order,
         "strong_order": a.strong_order,
         "weak_order": a.weak_order,
+        "order_nearly": a.order_nearly
+        and {"order": a.order_nearly.order, "within": a.order_nearly.within},
         "order_special": [{"when": item.when, "order": item.order} for item in a.order_special],
         "order_conditions": _conditions(a.order_conditions),
         "principal_error": _trees(a.principal_error),

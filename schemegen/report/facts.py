@@ -12,6 +12,7 @@ from schemegen.analysis.model import Admissible, Analysis, PhaseTerm, Stability,
 from schemegen.language import print_expression
 from schemegen.language.nodes import Index
 from schemegen.report.notation import Script, number, signed_sum
+from schemegen.scheme.expressions import shortened
 from schemegen.scheme.model import Equations, Scheme, Tableaus
 
 __all__ = ["Fact", "facts", "headline", "kind_of"]
@@ -144,6 +145,11 @@ def _order(a: Analysis, claims: dict[str, Verdict], script: Script) -> Iterator[
         if value is None and not always and key not in claims:
             continue
         text = _open(value) + _expected(claims.get(key))
+        if key == "order" and a.order_nearly is not None:
+            near = a.order_nearly
+            text += (
+                f" as written; {near.order} to within {near.within:.1g}, decimals are read exactly"
+            )
         yield Fact(key, label, f"{text}; {special}" if special and key == "order" else text)
     if a.error_constant is not None:
         yield Fact(
@@ -153,7 +159,7 @@ def _order(a: Analysis, claims: dict[str, Verdict], script: Script) -> Iterator[
         )
     match a.consistent:
         case str():
-            text = f"with {script.pretty(a.consistent)}"
+            text = f"with {script.pretty(shortened(a.consistent))}"
         case None if a.admissible is not None and isinstance(a.admissible.consistent, str):
             text = f"iff {script.pretty(a.admissible.consistent)}"
         case value:

@@ -28,6 +28,8 @@ GREEK = {
     **{"Pi": "Π", "Sigma": "Σ", "Phi": "Φ", "Psi": "Ψ", "Omega": "Ω"},
 }
 
+LONG = 20  # digits of a denominator
+
 WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 POWER = re.compile(r"\^(\d+)")
 
@@ -101,7 +103,10 @@ class Script:
         return text
 
     def exact(self, value: sympy.Expr) -> str:
-        """Return an exact number or coefficient."""
+        """Return an exact number or coefficient; one of very many digits as a decimal."""
+        long = [item for item in value.atoms(sympy.Rational) if len(str(item.q)) > LONG]
+        if long:
+            value = value.xreplace({item: sympy.Symbol(f"{float(item):.15g}") for item in long})
         return self.pretty(format_exact(value))
 
     def differential(self, tree: Tree) -> str:
@@ -127,6 +132,11 @@ class Script:
         if not power and not what and coefficient.is_Add:
             return False, self.exact(coefficient)
         rational, rest = split(coefficient)
+        if len(str(rational.q)) > LONG:  # rounded decimals, multiplied out; JSON keeps them exactly
+            lead = f"{float(abs(rational)):.6g}"
+            factor = "" if rest == 1 else self.factor(rest)
+            parts = [lead if lead != "1" else "", factor, power, what]
+            return bool(rational < 0), " ".join(part for part in parts if part) or "1"
         negative = bool(rational < 0)
         p, q = abs(int(rational.p)), int(rational.q)
         above, below = sympy.fraction(rest)

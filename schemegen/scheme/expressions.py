@@ -6,7 +6,9 @@ it is built.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
+from fractions import Fraction
 from math import comb, prod
 from typing import NoReturn, assert_never
 
@@ -18,7 +20,9 @@ from schemegen.diagnostics import Span
 from schemegen.language.nodes import Binary, Call, Expression, Index, Name, Number, Unary
 from schemegen.scheme.report import Report
 
-__all__ = ["FUNCTIONS", "coefficient", "degree", "format_exact"]
+__all__ = ["FUNCTIONS", "coefficient", "degree", "format_exact", "shortened"]
+
+LONG_QUOTIENT = re.compile(r"\d{20,}/\d{20,}")
 
 BITS = 4096  # of an exact number; forty digits to the power 64 need 8504
 DEGREE = 256  # of an expression in its symbols
@@ -278,6 +282,11 @@ class _Printer(StrPrinter):  # type: ignore[misc]  # sympy is untyped
 
     def _print_Min(self, expr: sympy.Min) -> str:  # noqa: N802
         return f"min({', '.join(self._print(item) for item in expr.args)})"
+
+
+def shortened(text: str) -> str:
+    """Return text for people: quotients of very long numbers, as rounded decimals lead to, become decimals."""
+    return LONG_QUOTIENT.sub(lambda item: f"{float(Fraction(item[0])):.15g}", text)
 
 
 def format_exact(expression: sympy.Expr) -> str:

@@ -33,6 +33,12 @@ def convergence(subject: Subject, analysis: Analysis) -> Iterator[Check]:
         yield Check("order", "order", _text(analysis.order), note=text)
         return
     modified = ModifiedField(subject, equation.field)
+    if (
+        analysis.order_nearly is not None
+    ):  # the step sizes here see the decimals as what they stand for
+        order = analysis.order_nearly.order
+        yield _compared("order_nearly", "order", order, global_slope(subject, modified, 0, order))
+        return
     yield _compared(
         "order", "order", analysis.order, global_slope(subject, modified, 0, analysis.order)
     )
