@@ -89,6 +89,22 @@ def study(scheme: Scheme, *, order: int | None = None) -> Unit:
     return Unit(scheme, program, analysis, diagnostics=analysis.diagnostics)
 
 
+def write_out(unit: Unit, fields: Mapping[str, str], point: str | None = None) -> Unit:
+    """Add the equations of a field that is written out.
+
+    ``fields``: ``{"f": "x, y: y, -sin(x)"}``; the key may be empty where there is one field.
+    ``point``: ``x=0, y=1/2``, where the corrections are evaluated. Errors: :class:`SchemeError`.
+    """
+    from schemegen.analysis.concrete import concrete
+    from schemegen.scheme.concrete import read_fields, read_point
+
+    written = read_fields(unit.scheme, fields)
+    at = None if point is None else read_point(written, point)
+    found = concrete(unit.analysis, unit.scheme, written, at)
+    notes = (*unit.analysis.notes, *found.notes)
+    return replace(unit, analysis=replace(unit.analysis, concrete=found, notes=notes))
+
+
 def prepare(
     source: Source,
     *,
@@ -192,12 +208,24 @@ def load(what: str | Path, name: str | None = None) -> Scheme:
     return choose_scheme(load_all(what), name, str(what) if "\n" not in str(what) else "the text")
 
 
-def analyze(scheme: Scheme | str | Path, *, order: int | None = None) -> Analysis:
+def analyze(
+    scheme: Scheme | str | Path,
+    *,
+    order: int | None = None,
+    field: str | Mapping[str, str] | None = None,
+    at: str | None = None,
+) -> Analysis:
     """Return everything that is known of a scheme; ``order`` is the largest tree kept.
+
+    ``field``: a drift written out (``"x, y: y, -sin(x)"``, or one text for each field by name), whose modified
+    equation is then written out as ``analysis.concrete``; ``at``: a point ``"x=0, y=1/2"`` for its corrections.
 
     A claim that fails raises nothing: ``analysis.verdicts`` and ``analysis.diagnostics`` say so.
     """
-    return study(load(scheme) if isinstance(scheme, str | Path) else scheme, order=order).analysis
+    unit = study(load(scheme) if isinstance(scheme, str | Path) else scheme, order=order)
+    if field is not None:
+        unit = write_out(unit, {"": field} if isinstance(field, str) else field, at)
+    return unit.analysis
 
 
 def build(

@@ -17,6 +17,8 @@ from schemegen.scheme.model import Expectation, Interval
 __all__ = [
     "Admissible",
     "Analysis",
+    "Concrete",
+    "ConcreteTerm",
     "Contraction",
     "Cost",
     "DerivativeTerm",
@@ -234,6 +236,32 @@ class Contraction:
 
 
 @dataclass(frozen=True, slots=True)
+class ConcreteTerm:
+    """``h^h_power * expression`` in the equation of ``variable``, or in the Hamiltonian ``H``."""
+
+    variable: str
+    h_power: int
+    expression: Exact
+
+
+@dataclass(frozen=True, slots=True)
+class Concrete:
+    """What the analysis says of a field that is written out; None: not known, ``notes`` say why.
+
+    ``field``: at h = 0, in the order of ``variables``. ``modified`` and ``modifying``: terms by variable and
+    power of h. ``hamiltonian``: of the modified equation. ``values``: the terms of ``modified`` at a point.
+    """
+
+    variables: tuple[sympy.Symbol, ...]
+    field: tuple[Exact, ...]
+    modified: tuple[ConcreteTerm, ...] | None
+    modifying: tuple[ConcreteTerm, ...] | None
+    hamiltonian: tuple[ConcreteTerm, ...] | None
+    values: tuple[ConcreteTerm, ...] | None
+    notes: tuple[Note, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Cost:
     """Per step: evaluations of each field, state-sized registers, multiply-adds of the
     combinations."""
@@ -290,5 +318,6 @@ class Analysis:
     order_nearly: NearOrder | None = None
     limits: tuple[Limit, ...] | None = None
     contraction: Contraction | None = None
+    concrete: Concrete | None = None
     admissible: Admissible | None = None
     diagnostics: tuple[Diagnostic, ...] = field(default=(), compare=False)

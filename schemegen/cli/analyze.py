@@ -13,12 +13,14 @@ from schemegen.cli.forms import Forms
 from schemegen.cli.options import common, inputs
 from schemegen.cli.plotting import KINDS, plot_file
 from schemegen.cli.policy import Policy, warnings_options
-from schemegen.cli.settings import settings
+from schemegen.cli.settings import settings, written_fields
+from schemegen.diagnostics import SchemeError
 from schemegen.files import write_atomically
 from schemegen.pipeline import examine, raise_errors, study
 from schemegen.sources import read
 
 if TYPE_CHECKING:
+    from schemegen.diagnostics import Diagnostic
     from schemegen.pipeline import Unit
 
 __all__ = ["command"]
@@ -59,6 +61,20 @@ FORMS = ("text", "json", "html", "md", "latex", "latex-document")
     show_default=True,
     help="What the picture shows.",
 )
+@click.option(
+    "--field",
+    "fields",
+    multiple=True,
+    metavar="[F=]EXPR,..",
+    callback=written_fields,
+    help="A field written out, as `y, -sin(x)` or `q, p: p, -w^2*sin(q)`: print its equations as well.",
+)
+@click.option(
+    "--at",
+    "point",
+    metavar="X=NUMBER,..",
+    help="With --field: the values of the corrections at a point.",
+)
 @warnings_options
 @common
 @click.pass_obj
@@ -71,6 +87,8 @@ def command(
     values: dict[str, str],
     plot: Path | None,
     plot_kind: str,
+    fields: dict[str, str],
+    point: str | None,
     policy: Policy,
 ) -> int:
     """Print order conditions, modified equation, stability and structure of FILE, exactly.
@@ -81,12 +99,30 @@ def command(
     checked, found = examine(read(file, stdin_name), values=values)
     raise_errors(found)
     units = [study(scheme, order=order) for scheme in checked.schemes]
-    shown = policy.keep([*found, *(item for unit in units for item in unit.diagnostics)])
+    if point is not None and not fields:
+        raise click.UsageError("--at needs --field")
+    wrong: list[Diagnostic] = []
+    if fields:
+        units = [with_field(unit, fields, point, wrong) for unit in units]
+    shown = policy.keep([*found, *wrong, *(item for unit in units for item in unit.diagnostics)])
     console.show(shown)
     if plot is not None:
         write_plots(units, plot, plot_kind, console)
     console.out(written(units, style, console))
     return 1 if policy.fails(shown) else 0
+
+
+def with_field(
+    unit: Unit, fields: dict[str, str], point: str | None, wrong: list[Diagnostic]
+) -> Unit:
+    """Add what is said of a written field; its mistakes go to ``wrong``, and the rest is kept."""
+    from schemegen.pipeline import write_out
+
+    try:
+        return write_out(unit, fields, point)
+    except SchemeError as error:
+        wrong += error.diagnostics
+        return unit
 
 
 def write_plots(units: Sequence[Unit], path: Path, kind: str, console: Console) -> None:

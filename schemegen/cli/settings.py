@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 import click
 
-__all__ = ["listed", "python_blocks", "settings"]
+__all__ = ["listed", "python_blocks", "settings", "written_fields"]
 
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}\Z")
 CLASS = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*\Z", re.ASCII)
@@ -46,6 +46,21 @@ def python_blocks(
         if not CLASS.match(item):
             raise click.BadParameter(f"{item!r} is not of the form module:Class", ctx, parameter)
     return pairs
+
+
+def written_fields(
+    ctx: click.Context, parameter: click.Parameter, value: tuple[str, ...]
+) -> dict[str, str]:
+    """Read ``f=y, -x`` for a field by name, or ``y, -x`` alone; the text is left to the language's parser."""
+    texts: dict[str, str] = {}
+    for item in value:
+        name, equals, text = item.partition("=")
+        named = bool(equals) and NAME.match(name.strip()) is not None
+        key = name.strip() if named else ""
+        if key in texts:
+            raise click.BadParameter(f"{key or 'the field'} is given twice", ctx, parameter)
+        texts[key] = text if named else item
+    return texts
 
 
 def _pairs(

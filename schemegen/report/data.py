@@ -14,6 +14,8 @@ import sympy
 from schemegen.analysis.model import (
     Admissible,
     Analysis,
+    Concrete,
+    ConcreteTerm,
     Contraction,
     Geometry,
     ModifiedEquation,
@@ -36,6 +38,7 @@ NOT_YET = "not analysed yet"
 
 # Why a key is null where the analysis itself gives no reason.
 REASONS = {
+    "at": "no point was asked for",
     "order_nearly": "no higher order holds to within a rounding of decimals",
     "stage_order": "only a Runge-Kutta tableau has stages in this sense",
     "embedded_order": "the scheme has no embedded weights",
@@ -102,6 +105,8 @@ def analysis_data(analysis: Analysis, scheme: Scheme | None = None) -> dict[str,
             for item in a.verdicts
         ],
     }
+    if a.concrete is not None:
+        data["concrete"] = _concrete(a.concrete)
     data["notes"] = list(_notes(data, a.notes, noise=noise, damping=damping))
     return data
 
@@ -142,6 +147,29 @@ def _conditions(items: Sequence[OrderCondition]) -> list[dict[str, Any]]:
 
 def _trees(items: Sequence[TreeTerm]) -> list[dict[str, Any]]:
     return [{"tree": item.tree, "coefficient": format_exact(item.coefficient)} for item in items]
+
+
+def _concrete(found: Concrete) -> dict[str, Any]:
+    def terms(items: Sequence[ConcreteTerm] | None) -> list[dict[str, Any]] | None:
+        if items is None:
+            return None
+        return [
+            {
+                "variable": item.variable,
+                "h_power": item.h_power,
+                "expression": format_exact(item.expression),
+            }
+            for item in items
+        ]
+
+    return {
+        "variables": [str(item) for item in found.variables],
+        "field": [format_exact(item) for item in found.field],
+        "modified": terms(found.modified),
+        "modifying": terms(found.modifying),
+        "hamiltonian": terms(found.hamiltonian),
+        "at": terms(found.values),
+    }
 
 
 def _contraction(found: Contraction) -> dict[str, Any]:

@@ -188,6 +188,7 @@ HOMES = {
     "dispersion": "stability",
     "dissipation": "stability",
     "limits": "scheme",
+    "concrete": "modified_equation",
     "contraction": "stability",
     "modified_sde": "modified_equation",
 }

@@ -8,7 +8,14 @@ from dataclasses import dataclass, replace
 
 import sympy
 
-from schemegen.analysis.model import Admissible, Analysis, PhaseTerm, Stability, Verdict
+from schemegen.analysis.model import (
+    Admissible,
+    Analysis,
+    ConcreteTerm,
+    PhaseTerm,
+    Stability,
+    Verdict,
+)
 from schemegen.language import print_expression
 from schemegen.language.nodes import Index
 from schemegen.report.notation import Script, number, signed_sum
@@ -109,6 +116,7 @@ def facts(analysis: Analysis, scheme: Scheme | None, script: Script) -> tuple[Fa
         *_stability(analysis, claims, script),
         *_structure(analysis, claims, script),
         *_limits(analysis, scheme, script),
+        *_concrete(analysis, script),
         *_cost(analysis, scheme),
     ]
     return tuple(replace(fact, codes=tuple(codes.pop(fact.key, ()))) for fact in found)
@@ -277,6 +285,40 @@ def _end(value: sympy.Expr | float, script: Script, unit: str) -> str:
     if text in ("1", "-1"):
         return text.replace("1", unit)
     return f"{text} {unit}"
+
+
+def _concrete(a: Analysis, script: Script) -> Iterator[Fact]:
+    """The equations of a written field, a line for each variable, and the modified Hamiltonian."""
+    if a.concrete is None:
+        return
+    found = a.concrete
+    for label, terms in (("modified field", found.modified), ("modifying field", found.modifying)):
+        name = label
+        for variable in found.variables if terms is not None else ():
+            own = [item for item in terms or () if item.variable == variable.name]
+            left = f"{script.name(variable.name)}'"
+            yield Fact("concrete", name, f"{left} = {_powers(own, script)}")
+            name = ""
+    if found.hamiltonian is not None:
+        yield Fact("concrete", "Hamiltonian", f"H = {_powers(found.hamiltonian, script)}")
+    if found.values is not None:
+        name = "at the point"
+        for variable in found.variables:
+            own = [item for item in found.values if item.variable == variable.name]
+            yield Fact("concrete", name, f"{script.name(variable.name)}' = {_powers(own, script)}")
+            name = ""
+
+
+def _powers(terms: Sequence[ConcreteTerm], script: Script) -> str:
+    """Return ``a + h (b) + h^2 (c)``."""
+    parts = []
+    for item in terms:
+        text = script.exact(item.expression)
+        if item.h_power:
+            power = script.power("h", item.h_power)
+            text = power if text == "1" else f"{power} ({text})"
+        parts.append(text)
+    return " + ".join(parts) or "0"
 
 
 def _limits(a: Analysis, scheme: Scheme | None, script: Script) -> Iterator[Fact]:

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cache
 from typing import Any
 
 import sympy
 
 from schemegen.analysis.model import TreeTerm
+from schemegen.series.tree_text import ParsedTree, parsed
 from schemegen.verification.problem import Derivative, State, Vector, fields_of
 from schemegen.verification.subject import Subject, number
 
 __all__ = ["ModifiedField", "Terms"]
 
 Terms = Sequence[tuple[str, Sequence[TreeTerm]]]
-Tree = tuple[str, tuple[tuple[str, Any], ...]]
 
 
 class ModifiedField:
@@ -74,7 +73,7 @@ class ModifiedField:
 
         return field
 
-    def differential(self, tree: Tree, x: State, known: dict[Any, Vector]) -> Vector:
+    def differential(self, tree: ParsedTree, x: State, known: dict[Any, Vector]) -> Vector:
         """Return the elementary differential of a tree at ``x``."""
         if tree not in known:
             name, children = tree
@@ -104,23 +103,3 @@ def _split(terms: Sequence[TreeTerm], scaled: Sequence[str]) -> list[TreeTerm]:
             part = c * sympy.Mul(*[s**e for s, e in zip(symbols, exponents, strict=True)])
             result.append(TreeTerm(term.tree, term.nodes, term.h_power, part))
     return result
-
-
-@cache
-def parsed(text: str) -> Tree:
-    """Parse ``g[f,x:f[g]]`` into ``(name, ((label, child), ..))``."""
-    name, bracket, rest = text.partition("[")
-    if not bracket:
-        return (text, ())
-    children: list[tuple[str, Any]] = []
-    depth, start = 0, 0
-    inner = rest[:-1]
-    for position, character in enumerate(inner + ","):
-        depth += (character == "[") - (character == "]")
-        if character == "," and depth == 0:
-            piece = inner[start:position]
-            label, colon, child = piece.partition(":")
-            labelled = colon and "[" not in label
-            children.append((label, parsed(child)) if labelled else ("", parsed(piece)))
-            start = position + 1
-    return (name, tuple(children))
