@@ -27,6 +27,7 @@ Series = list[Element]
 
 KEPT = 2  # leading terms of each series
 MOST = 14  # powers of z that are looked at
+FEW_SYMBOLS = 2  # with more the coefficients grow long
 
 
 def dispersion_and_dissipation(
@@ -64,6 +65,9 @@ def principal_logarithm(linear: LinearAnalysis) -> tuple[Series | None, str]:
         return None, "the step has no linear test equation"
     if step.scaled is None:
         return None, "the step is no function of z = h*lambda alone"
+    symbols = len(step.coefficients.field.symbols) - 1
+    if symbols > FEW_SYMBOLS:
+        return None, f"worked out for up to {FEW_SYMBOLS} symbols, here are {symbols}"
     polynomial = characteristic(step.scaled, step.coefficients.field)
     field = _numbers(step.coefficients)
     rows = _polynomials(polynomial, step.coefficients.field)
