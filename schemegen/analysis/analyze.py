@@ -13,7 +13,7 @@ from schemegen.analysis.contraction import contraction
 from schemegen.analysis.cost import cost
 from schemegen.analysis.dispersion import dispersion_and_dissipation
 from schemegen.analysis.expansion import Expansion, expand
-from schemegen.analysis.geometry import geometry, with_conservation
+from schemegen.analysis.geometry import evaluated, geometry, with_conservation
 from schemegen.analysis.limits import limits
 from schemegen.analysis.linear_coefficients import coefficients_of
 from schemegen.analysis.model import (
@@ -29,6 +29,7 @@ from schemegen.analysis.model import (
 )
 from schemegen.analysis.monotonicity import monotonicity
 from schemegen.analysis.nearly import nearly
+from schemegen.analysis.nonautonomous import depth_term
 from schemegen.analysis.stability import LinearAnalysis, linear_analysis
 from schemegen.analysis.stages import runge_kutta_form, stages
 from schemegen.analysis.time_limit import LIMIT_SECONDS, TimeLimitError, time_limit
@@ -51,6 +52,7 @@ class _Parts:
     dispersion: tuple[PhaseTerm, ...] | None = None
     dissipation: tuple[PhaseTerm, ...] | None = None
     near: NearOrder | None = None
+    depth_term: sympy.Expr | None = None
     limits: tuple[Limit, ...] | None = None
     contraction: Contraction | None = None
     geometry: Geometry = field(default_factory=Geometry)
@@ -101,6 +103,9 @@ def _run(parts: _Parts, scheme: Scheme, program: Program, order: int | None) -> 
         parts.notes = [*(note for note in parts.notes if note.key not in answered), *notes]
 
     parts.near = near_order(program, parts.expansion)
+    parts.depth_term, reason = depth_term(scheme, stages(program, evaluated(program)))
+    if parts.depth_term is None:
+        parts.notes.append(Note("depth_term", reason))
     parts.limits, reason = limits(scheme, program)
     if parts.limits is None:
         parts.notes.append(Note("limits", reason))
@@ -154,6 +159,7 @@ def _assembled(
         dispersion=parts.dispersion,
         dissipation=parts.dissipation,
         order_nearly=parts.near,
+        depth_term=parts.depth_term,
         limits=parts.limits,
         contraction=parts.contraction,
         cost=cost(program),

@@ -23,7 +23,7 @@ from schemegen.analysis.stability import LinearAnalysis
 from schemegen.analysis.stages import RungeKutta, Stages, runge_kutta_form, stages
 from schemegen.step.program import Program
 
-__all__ = ["geometry", "with_conservation"]
+__all__ = ["evaluated", "geometry", "with_conservation"]
 
 Element = Any
 

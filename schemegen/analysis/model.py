@@ -285,6 +285,7 @@ class Analysis:
     """Everything that is known of a scheme. ``kind`` and keys as in the JSON report.
 
     ``modifying_equation``, per state: the field that, fed to the scheme, gives the exact solution.
+    ``depth_term``: the coefficient of ``h f_t`` that weights changing smoothly with depth add.
     ``dispersion`` and ``dissipation``: leading terms of phase lag and loss of amplitude of a step on
     ``u' = i omega u``; empty where there are none.
     """
@@ -318,6 +319,7 @@ class Analysis:
     order_nearly: NearOrder | None = None
     limits: tuple[Limit, ...] | None = None
     contraction: Contraction | None = None
+    depth_term: Exact | None = None
     concrete: Concrete | None = None
     admissible: Admissible | None = None
     diagnostics: tuple[Diagnostic, ...] = field(default=(), compare=False)

@@ -14,8 +14,10 @@ from schemegen.analysis.model import Note, Stability
 from schemegen.analysis.multistep import MultistepMethod
 from schemegen.analysis.one_step import StabilityFunction, lowest_terms
 from schemegen.analysis.parameter_set import Cell
+from schemegen.analysis.symbolic_intervals import linear_function_interval, two_step_interval
 from schemegen.analysis.zero_stability import zero_stability
 from schemegen.scheme.expressions import format_exact as printed
+from schemegen.scheme.model import Param
 from schemegen.step.program import Program
 
 __all__ = ["LinearAnalysis", "linear_analysis"]
@@ -63,7 +65,34 @@ def linear_analysis(program: Program) -> LinearAnalysis:
         _one_step(result, scaled[0][0])
     else:
         _several(result, scaled)
+    _with_symbols(result, program)
     return result
+
+
+def _with_symbols(result: LinearAnalysis, program: Program) -> None:
+    """Add the real interval of a scheme with symbols where its ends are rational in them."""
+    stability = result.stability
+    if not program.params or stability.real_interval is not None:
+        return
+    nonnegative = frozenset(param.name for param in program.params if _is_nonnegative(param))
+    interval = None
+    if stability.numerator is not None and stability.denominator is not None:
+        interval = linear_function_interval(stability.numerator, stability.denominator, nonnegative)
+    elif stability.rho is not None and stability.sigma is not None:
+        interval = two_step_interval(stability.rho, stability.sigma, nonnegative)
+    if interval is None:
+        return
+    result.stability = replace(stability, real_interval=interval)
+    result.notes = [note for note in result.notes if note.key != "stability.real_interval"]
+    result.note("stability.real_interval", "for the values at which the scheme is zero-stable")
+
+
+def _is_nonnegative(param: Param) -> bool:
+    """Return whether a param cannot be negative: by its range, or by the function it is stored through."""
+    if param.range is not None and param.range.low.is_nonnegative:
+        return True
+    via = "" if param.via is None else param.via.func.__name__
+    return via in ("relu", "softplus", "exp", "sigmoid", "Max")
 
 
 def _assumptions(result: LinearAnalysis, program: Program) -> None:

@@ -87,6 +87,9 @@ def analysis_data(analysis: Analysis, scheme: Scheme | None = None) -> dict[str,
         "error_constant": _exact(a.error_constant),
         "modified_equation": a.modified_equation and _modified(a.modified_equation),
         "modifying_equation": a.modifying_equation and _field(a.modifying_equation),
+        "depth_term": None
+        if a.depth_term is None
+        else {"term": "f_t", "h_power": 1, "coefficient": format_exact(a.depth_term)},
         "modified_sde": None,
         "admissible": a.admissible and _admissible(a.admissible),
         "stability": _stability(a.stability),

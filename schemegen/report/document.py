@@ -189,6 +189,7 @@ HOMES = {
     "dissipation": "stability",
     "limits": "scheme",
     "concrete": "modified_equation",
+    "depth_term": "modified_equation",
     "contraction": "stability",
     "modified_sde": "modified_equation",
 }

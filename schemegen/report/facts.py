@@ -116,6 +116,7 @@ def facts(analysis: Analysis, scheme: Scheme | None, script: Script) -> tuple[Fa
         *_stability(analysis, claims, script),
         *_structure(analysis, claims, script),
         *_limits(analysis, scheme, script),
+        *_depth(analysis, script),
         *_concrete(analysis, script),
         *_cost(analysis, scheme),
     ]
@@ -285,6 +286,17 @@ def _end(value: sympy.Expr | float, script: Script, unit: str) -> str:
     if text in ("1", "-1"):
         return text.replace("1", unit)
     return f"{text} {unit}"
+
+
+def _depth(a: Analysis, script: Script) -> Iterator[Fact]:
+    """The first term that weights changing with depth add."""
+    if a.depth_term is not None and a.depth_term != 0:
+        text = signed_sum([script.scaled(a.depth_term, "h", "f_t")])
+        yield Fact(
+            "depth_term",
+            "depth adds",
+            f"{text} to the modified equation, for weights smooth in depth",
+        )
 
 
 def _concrete(a: Analysis, script: Script) -> Iterator[Fact]:

@@ -246,3 +246,36 @@ def test_coefficients_with_roots_are_analysed_like_rational_ones() -> None:
     low = found[0]
     assert sympy.Integer(0) == found[1]
     assert float(low) == pytest.approx(-2 / (2 * 2**0.5 - 1), rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("name", "low", "high"),
+    [
+        # linear test of the LM architecture: stable iff -2 (1 - k) <= z <= 0 for -1 < k <= 1
+        ("lm_resnet", "-2*(1 - k)", "0"),
+        # |1 - lam + alpha z| <= 1 iff -(2 - lam)/alpha <= z <= lam/alpha, alpha = 1 and 1 + lam
+        ("in_resnet", "-(2 - lam)", "lam"),
+        ("lambda_in_resnet", "-(2 - lam)/(1 + lam)", "lam/(1 + lam)"),
+        ("in_resnet_implicit", None, None),
+    ],
+)
+def test_real_intervals_with_symbols(name: str, low: str | None, high: str | None) -> None:
+    """Yang et al. (2020), Lu et al. (2018); by hand from the amplification factor."""
+    from schemegen.pipeline import analyze
+
+    found = analyze(name).stability.real_interval
+    if low is None:
+        assert found is None or all(end.free_symbols for end in found)
+        return
+    k, lam = sympy.symbols("k lam")
+    expected = {
+        "-2*(1 - k)": -2 * (1 - k),
+        "0": sympy.Integer(0),
+        "-(2 - lam)": lam - 2,
+        "lam": lam,
+        "-(2 - lam)/(1 + lam)": (lam - 2) / (1 + lam),
+        "lam/(1 + lam)": lam / (1 + lam),
+    }
+    assert found is not None
+    assert sympy.cancel(found[0] - expected[low]) == 0
+    assert sympy.cancel(found[1] - expected[high]) == 0
