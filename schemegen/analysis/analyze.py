@@ -7,12 +7,14 @@ from dataclasses import dataclass, field, replace
 import sympy
 
 from schemegen.analysis.admissible import AdmissibleSets, admissible_sets
+from schemegen.analysis.barriers import barriers
 from schemegen.analysis.cautions import cautions
 from schemegen.analysis.claims import decide
 from schemegen.analysis.contraction import contraction
 from schemegen.analysis.cost import cost
 from schemegen.analysis.dispersion import dispersion_and_dissipation
 from schemegen.analysis.expansion import Expansion, expand
+from schemegen.analysis.g_stability import g_matrix
 from schemegen.analysis.geometry import evaluated, geometry, with_conservation
 from schemegen.analysis.limits import limits
 from schemegen.analysis.linear_coefficients import coefficients_of
@@ -103,6 +105,21 @@ def _run(parts: _Parts, scheme: Scheme, program: Program, order: int | None) -> 
         parts.notes = [*(note for note in parts.notes if note.key not in answered), *notes]
 
     parts.near = near_order(program, parts.expansion)
+    order = parts.expansion.order if parts.expansion is not None else None
+    stability = parts.linear.stability
+    stability = replace(stability, barriers=barriers(scheme, order, stability))
+    if (
+        stability.a_stable
+        and order == 2
+        and stability.rho is not None
+        and stability.sigma is not None
+    ):
+        stability = replace(stability, g_matrix=g_matrix(stability.rho, stability.sigma))
+    if stability.g_matrix is None:
+        parts.notes.append(
+            Note("stability.G", "given for A-stable two-step methods of order 2 with numbers")
+        )
+    parts.linear.stability = stability
     parts.depth_term, reason = depth_term(scheme, stages(program, evaluated(program)))
     if parts.depth_term is None:
         parts.notes.append(Note("depth_term", reason))

@@ -16,7 +16,7 @@ from schemegen.analysis.expansion_model import Conserved
 from schemegen.analysis.linear import NotLinearError, replaced_noises
 from schemegen.analysis.linear_coefficients import number
 from schemegen.analysis.model import Geometry, Note
-from schemegen.analysis.parasitic import parasitic_roots
+from schemegen.analysis.parasitic import parasitic_growth, parasitic_roots
 from schemegen.analysis.reals import RealField
 from schemegen.analysis.reversible import reversible
 from schemegen.analysis.stability import LinearAnalysis
@@ -32,10 +32,11 @@ def geometry(program: Program, linear: LinearAnalysis) -> tuple[Geometry, list[N
     """Decide what the coefficients decide; the rest is None with a note."""
     notes: list[Note] = []
     found = stages(program, evaluated(program))
-    result = Geometry(parasitic_roots=parasitic_roots(linear))
+    roots = parasitic_roots(linear)
+    result = Geometry(parasitic_roots=roots, parasitic_growth=parasitic_growth(linear, roots))
     if result.parasitic_roots is None:
         text = "the step is a matrix: of several states, or of powers of h besides z"
-        notes.append(Note("geometry.parasitic_roots", text))
+        notes += [Note(f"geometry.{key}", text) for key in ("parasitic_roots", "parasitic_growth")]
     if found is None:
         notes.append(Note("geometry", "the step has no stage form"))
         return replace(result, symmetric=_symmetric(None, linear)), notes

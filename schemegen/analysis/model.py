@@ -17,6 +17,7 @@ from schemegen.scheme.model import Expectation, Interval
 __all__ = [
     "Admissible",
     "Analysis",
+    "Barrier",
     "Concrete",
     "ConcreteTerm",
     "Contraction",
@@ -170,6 +171,15 @@ class PhaseTerm:
 
 
 @dataclass(frozen=True, slots=True)
+class Barrier:
+    """A bound on the methods of a class that is attained: its name, what it says, and who proved it."""
+
+    name: str
+    statement: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
 class Stability:
     """Linear stability on ``u' = lambda u``, ``z = h lambda``; polynomials ascending.
 
@@ -193,6 +203,8 @@ class Stability:
     imaginary_interval: tuple[Exact | float, Exact | float] | None = None
     ssp: Exact | float | None = None
     linear_monotonicity: Exact | float | None = None
+    g_matrix: tuple[tuple[Exact, Exact], tuple[Exact, Exact]] | None = None
+    barriers: tuple[Barrier, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,6 +222,7 @@ class Geometry:
     symplectic_to: Exact | None = None
     reversible: bool | None = None
     parasitic_roots: tuple[str, ...] | None = None
+    parasitic_growth: tuple[str | None, ...] | None = None
     fsal: bool | None = None
 
 

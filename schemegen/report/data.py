@@ -200,6 +200,7 @@ def _geometry(g: Geometry) -> dict[str, Any]:
         "symplectic_to": _power(g.symplectic_to),
         "reversible": g.reversible,
         "parasitic_roots": g.parasitic_roots and list(g.parasitic_roots),
+        "parasitic_growth": None if g.parasitic_growth is None else list(g.parasitic_growth),
         "fsal": g.fsal,
     }
 
@@ -290,6 +291,11 @@ def _stability(s: Stability) -> dict[str, Any]:
         and [_exact(end) for end in s.imaginary_interval],
         "ssp": _exact(s.ssp),
         "linear_monotonicity": _exact(s.linear_monotonicity),
+        "G": s.g_matrix and [[format_exact(value) for value in row] for row in s.g_matrix],
+        "barriers": [
+            {"name": item.name, "statement": item.statement, "source": item.source}
+            for item in s.barriers
+        ],
     }
 
 

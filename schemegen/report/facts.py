@@ -243,6 +243,11 @@ def _stability(a: Analysis, claims: dict[str, Verdict], script: Script) -> Itera
         yield Fact("stability.real_interval", "stable for", text)
     if s.ssp is not None:
         yield Fact("stability.ssp", "SSP", f"coefficient {number(s.ssp, script)}")
+    for barrier in s.barriers:
+        yield Fact("stability.barriers", "attains", f"{barrier.name}: {barrier.statement}")
+    if s.g_matrix is not None:
+        rows = "; ".join(", ".join(script.exact(value) for value in row) for row in s.g_matrix)
+        yield Fact("stability.G", "G-stable", f"with G = [{rows}]")
     for key, terms in (("dispersion", a.dispersion), ("dissipation", a.dissipation)):
         if terms is not None:
             yield Fact(key, key, _phase(terms, script))
@@ -367,7 +372,11 @@ def _structure(a: Analysis, claims: dict[str, Verdict], script: Script) -> Itera
             yield Fact(f"geometry.{key}", what, text)
     if g.parasitic_roots:
         roots = [re.sub(r"\bI\b", "i", script.pretty(root)) for root in g.parasitic_roots]
-        yield Fact("geometry.parasitic_roots", "parasitic roots", ", ".join(roots))
+        grown = [
+            f"{root} (1 + ({script.pretty(w)}) z)" if w not in (None, "0") else root
+            for root, w in zip(roots, g.parasitic_growth or [None] * len(roots), strict=True)
+        ]
+        yield Fact("geometry.parasitic_roots", "parasitic roots", ", ".join(grown))
     shown = {"order", "stage_order", "embedded_order", "strong_order", "weak_order", "consistent"}
     shown |= {"zero_stable", "A_stable", "L_stable", *(name for name, _ in GEOMETRY)}
     for claim, verdict in claims.items():
