@@ -9,8 +9,8 @@ from schemegen.scheme.model import Multistep, Scheme, Tableaus
 
 __all__ = ["barriers"]
 
-EXPLICIT = {1: 1, 2: 2, 3: 3, 4: 4, 5: 6, 6: 7, 7: 9, 8: 11}
-"""The least number of stages of an explicit method of order p (Butcher 2016, sec. 32)."""
+EXPLICIT = {5: 6, 6: 7, 7: 9, 8: 11}
+"""The least number of stages of an explicit method of order p, p itself up to 4 (Butcher 2016, sec. 32)."""
 
 
 def barriers(scheme: Scheme, order: int | None, stability: Stability) -> tuple[Barrier, ...]:
@@ -28,9 +28,7 @@ def barriers(scheme: Scheme, order: int | None, stability: Stability) -> tuple[B
 
 def _runge_kutta(kind: str, stages: int, order: int) -> tuple[Barrier, ...]:
     if kind == "explicit" and EXPLICIT.get(order) == stages:
-        text = (
-            f"an explicit method of order {order} has at least {stages} stage{'s' * (stages != 1)}"
-        )
+        text = f"an explicit method of order {order} has at least {stages} stages"
         return (Barrier("Butcher", text, "Butcher (2016), sec. 32"),)
     if kind == "dirk" and order == stages + 1:
         text = f"a diagonally implicit method of {stages} stages has at most order {stages + 1}"

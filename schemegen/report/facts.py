@@ -372,11 +372,12 @@ def _structure(a: Analysis, claims: dict[str, Verdict], script: Script) -> Itera
             yield Fact(f"geometry.{key}", what, text)
     if g.parasitic_roots:
         roots = [re.sub(r"\bI\b", "i", script.pretty(root)) for root in g.parasitic_roots]
-        grown = [
-            f"{root} (1 + ({script.pretty(w)}) z)" if w not in (None, "0") else root
-            for root, w in zip(roots, g.parasitic_growth or [None] * len(roots), strict=True)
-        ]
-        yield Fact("geometry.parasitic_roots", "parasitic roots", ", ".join(grown))
+        growth = dict(zip(g.parasitic_roots, g.parasitic_growth or (), strict=False))
+        if growth.get("-1"):  # on the unit circle: what it does to damped solutions matters
+            roots[g.parasitic_roots.index("-1")] = (
+                f"-1 (growth {script.pretty(growth['-1'] or '')})"
+            )
+        yield Fact("geometry.parasitic_roots", "parasitic roots", ", ".join(roots))
     shown = {"order", "stage_order", "embedded_order", "strong_order", "weak_order", "consistent"}
     shown |= {"zero_stable", "A_stable", "L_stable", *(name for name, _ in GEOMETRY)}
     for claim, verdict in claims.items():
