@@ -35,7 +35,8 @@ class Conservation:
         if any(colour.identity or not colour.slots for colour in colours):
             return False
         if trees.states == 1:
-            return all(colour.slots == (0,) for colour in colours)
+            everywhere = len(trees.allowed[0]) == len(colours) > 0  # each field drives the state
+            return everywhere and all(colour.slots == (0,) for colour in colours)
         return (
             trees.states == 2
             and len(colours) == 2

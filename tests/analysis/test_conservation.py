@@ -128,3 +128,15 @@ def test_symbols_are_generic() -> None:
     g = analyze(scheme).geometry
     assert g.symplectic is None
     assert g.symplectic_to == 1
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "noise b: bernoulli(0), scope batch\n step { u[n+1] = u[n] + h*b*f(u[n]) }",
+        "step { u[n+1] = u[n] + 0*h*f(u[n]) }",
+    ],
+)
+def test_a_field_that_drives_nothing_has_no_hamiltonian_shape(body: str) -> None:
+    found = analyze(from_text(f"scheme s {{ state u; drift f(u)\n {body}\n}}"))
+    assert found.geometry.energy_preserving_to is None
