@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import sympy
 
@@ -60,6 +62,7 @@ class _Parts:
     geometry: Geometry = field(default_factory=Geometry)
     admissible: AdmissibleSets = field(default_factory=AdmissibleSets)
     notes: list[Note] = field(default_factory=list)
+    late: frozenset[str] = frozenset()  # keys of questions that were cut off
 
 
 def analyze(scheme: Scheme, program: Program, *, order: int | None = None) -> Analysis:
@@ -69,63 +72,176 @@ def analyze(scheme: Scheme, program: Program, *, order: int | None = None) -> An
     Returns: every field is right, or None with a note that says why. What the time limit cut off is None.
     """
     parts = _Parts()
-    try:
-        with time_limit():
-            _run(parts, scheme, program, order)
-    except TimeLimitError:
-        parts.notes.append(Note("analysis", UNDECIDED))
+    _run(parts, scheme, program, order)
     scaled = parts.expansion.scaled if parts.expansion is not None else ()
     parts.admissible = admissible_sets(scheme, program, parts.linear, scaled)
     parts.notes = [*parts.linear.notes, *parts.notes, *parts.admissible.notes]
+    _say_what_is_late(parts, program)
     found = cautions(scheme, program, parts.linear, parts.expansion, parts.admissible)
     result = _assembled(scheme, program, parts, found)
     verdicts, failures = decide(scheme, result, parts.expansion)
     return replace(result, verdicts=verdicts, diagnostics=in_order([*found, *failures]))
 
 
+# What a question leaves open where it is cut off.
+EXPANDED = (
+    "consistent",
+    "order",
+    "stage_order",
+    "embedded_order",
+    "order_special",
+    "order_conditions",
+    "principal_error",
+    "principal_error_norm",
+    "error_constant",
+    "modified_equation",
+    "modifying_equation",
+    "geometry.symplectic_to",
+    "geometry.energy_preserving_to",
+)
+OPEN = {
+    "linear": (
+        "stability",
+        "stability.linear_monotonicity",
+        "dispersion",
+        "dissipation",
+        "geometry.parasitic_roots",
+        "geometry.parasitic_growth",
+        "geometry.symmetric",
+        "admissible.zero_stable",
+        "admissible.a_stable",
+        "admissible.l_stable",
+    ),
+    "dispersion": ("dispersion", "dissipation"),
+    "monotonicity": ("stability.ssp", "stability.linear_monotonicity"),
+    "geometry": ("geometry",),
+    "conservation": ("geometry.symplectic_to", "geometry.energy_preserving_to"),
+    "near": ("order_nearly",),
+    "barriers": ("stability.G",),
+    "depth": ("depth_term",),
+    "limits": ("limits",),
+    "contraction": ("contraction",),
+}
+
+
 def _run(parts: _Parts, scheme: Scheme, program: Program, order: int | None) -> None:
+    """Ask one question after the other, each with its own time limit: one that is cut off costs no other."""
+    questions: dict[str, Callable[[], None]] = {
+        "linear": partial(_linear, parts, program),
+        "dispersion": partial(_dispersion, parts),
+        "monotonicity": partial(_monotonicity, parts, program),
+        "geometry": partial(_geometry, parts, program),
+        "expand": partial(_expand, parts, program, order),
+        "conservation": partial(_conservation, parts, program),
+        "near": partial(_near, parts, program),
+        "barriers": partial(_barriers, parts, scheme),
+        "depth": partial(_depth, parts, scheme, program),
+        "limits": partial(_limits, parts, scheme, program),
+        "contraction": partial(_contraction, parts, scheme, program),
+    }
+    cut: list[str] = []
+    for name, ask in questions.items():
+        if name == "dispersion" and "linear" in cut:
+            continue  # it is read off the linear test
+        try:
+            with time_limit():
+                ask()
+        except TimeLimitError:
+            cut.append(name)
+    late = [key for name in cut for key in OPEN.get(name, ())]
+    if "expand" in cut:
+        late += EXPANDED if parts.expansion is None else parts.expansion.open
+    parts.late = frozenset(late)
+
+
+def _expand(parts: _Parts, program: Program, order: int | None) -> None:
+    def keep(found: Expansion) -> None:
+        parts.expansion = found
+
+    try:
+        keep(expand(program, order, keep=keep))
+    finally:
+        parts.notes += parts.expansion.notes if parts.expansion is not None else ()
+
+
+def _say_what_is_late(parts: _Parts, program: Program) -> None:
+    """Replace what was said of the empty results of questions that were cut off."""
+    late = set(parts.late)
+    if parts.geometry.symmetric is not None:
+        late.discard("geometry.symmetric")
+    if not program.embedded:
+        late.discard("embedded_order")
+    if not program.inputs:
+        late.discard("error_constant")
+    if parts.admissible.found is None:
+        late = {key for key in late if not key.startswith("admissible.")}
+    parts.notes = [note for note in parts.notes if note.key not in late]
+    parts.notes += [Note(key, UNDECIDED) for key in sorted(late)]
+
+
+def _linear(parts: _Parts, program: Program) -> None:
     parts.linear = linear_analysis(program)
+
+
+def _dispersion(parts: _Parts) -> None:
     parts.dispersion, parts.dissipation, notes = dispersion_and_dissipation(parts.linear)
     parts.notes += notes
+
+
+def _monotonicity(parts: _Parts, program: Program) -> None:
     ssp, threshold, notes = monotonicity(program, parts.linear)
     parts.notes += notes
     parts.linear.stability = replace(parts.linear.stability, ssp=ssp, linear_monotonicity=threshold)
+
+
+def _geometry(parts: _Parts, program: Program) -> None:
     parts.geometry, notes = geometry(program, parts.linear)
     parts.notes += notes
-    parts.expansion = expand(program, order)
-    parts.notes += parts.expansion.notes
-    if parts.expansion.is_series and parts.expansion.small_step_limit:
-        conserved = parts.expansion.conservation
-        parts.geometry, notes = with_conservation(parts.geometry, conserved, program)
-        answered = {
-            f"geometry.{key}"
-            for key in ("symplectic", "conserves_quadratic")
-            if getattr(parts.geometry, key) is not None
-        }
-        parts.notes = [*(note for note in parts.notes if note.key not in answered), *notes]
 
+
+def _conservation(parts: _Parts, program: Program) -> None:
+    expansion = parts.expansion
+    if expansion is None or not expansion.is_series or not expansion.small_step_limit:
+        return
+    parts.geometry, notes = with_conservation(parts.geometry, expansion.conservation, program)
+    answered = {
+        f"geometry.{key}"
+        for key in ("symplectic", "conserves_quadratic")
+        if getattr(parts.geometry, key) is not None
+    }
+    parts.notes = [*(note for note in parts.notes if note.key not in answered), *notes]
+
+
+def _near(parts: _Parts, program: Program) -> None:
     parts.near = near_order(program, parts.expansion)
+
+
+def _barriers(parts: _Parts, scheme: Scheme) -> None:
     order = parts.expansion.order if parts.expansion is not None else None
     stability = parts.linear.stability
     stability = replace(stability, barriers=barriers(scheme, order, stability))
-    if (
-        stability.a_stable
-        and order == 2
-        and stability.rho is not None
-        and stability.sigma is not None
-    ):
-        stability = replace(stability, g_matrix=g_matrix(stability.rho, stability.sigma))
+    rho, sigma = stability.rho, stability.sigma
+    if stability.a_stable and order == 2 and rho is not None and sigma is not None:
+        stability = replace(stability, g_matrix=g_matrix(rho, sigma))
     if stability.g_matrix is None:
-        parts.notes.append(
-            Note("stability.G", "given for A-stable two-step methods of order 2 with numbers")
-        )
+        text = "given for A-stable two-step methods of order 2 with numbers"
+        parts.notes.append(Note("stability.G", text))
     parts.linear.stability = stability
+
+
+def _depth(parts: _Parts, scheme: Scheme, program: Program) -> None:
     parts.depth_term, reason = depth_term(scheme, stages(program, evaluated(program)))
     if parts.depth_term is None:
         parts.notes.append(Note("depth_term", reason))
+
+
+def _limits(parts: _Parts, scheme: Scheme, program: Program) -> None:
     parts.limits, reason = limits(scheme, program)
     if parts.limits is None:
         parts.notes.append(Note("limits", reason))
+
+
+def _contraction(parts: _Parts, scheme: Scheme, program: Program) -> None:
     parts.contraction, reason = contraction(scheme, program, parts.expansion)
     if parts.contraction is None:
         parts.notes.append(Note("contraction", reason))

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 
 import sympy
 
 from schemegen.analysis.expansion import Expansion, Failure
-from schemegen.analysis.misprint import misprint
+from schemegen.analysis.misprint import Misprint, misprint
 from schemegen.analysis.model import Analysis, NearOrder, Note, Proof, Verdict
+from schemegen.analysis.time_limit import TimeLimitError, time_limit
 from schemegen.diagnostics import Diagnostic, Label
 from schemegen.scheme.expressions import format_exact as printed
 from schemegen.scheme.expressions import shortened
@@ -20,6 +22,7 @@ __all__ = ["decide"]
 
 ORDERS = ("order", "stage_order", "embedded_order", "strong_order", "weak_order")
 STABILITIES = {"A_stable": "A-stable", "L_stable": "L-stable", "I_stable": "I-stable"}
+HINT_SECONDS = 3.0  # of the search for the coefficient to blame
 HELP = "the weights of `f` must sum to rho'(1)"
 KEYS = {
     "A_stable": "stability.A",
@@ -189,7 +192,9 @@ def _hinted(scheme: Scheme, claim: Expectation, failed: Diagnostic) -> Diagnosti
         return failed
     if not isinstance(wanted, sympy.Integer):
         return failed
-    found = misprint(scheme, int(wanted), embedded=claim.claim == "embedded_order")
+    found: tuple[Misprint, ...] = ()
+    with suppress(TimeLimitError), time_limit(HINT_SECONDS):
+        found = misprint(scheme, int(wanted), embedded=claim.claim == "embedded_order")
     if not found:
         return failed
     said = " and ".join(f"{item.name} = {item.value}" for item in found)
@@ -278,6 +283,7 @@ def _open(verdict: Verdict, analysis: Analysis) -> list[Diagnostic]:
         _note(analysis.notes, key)
         or _note(analysis.notes, f"geometry.{claim.claim}")
         or _note(analysis.notes, key.partition(".")[0])
+        or (_note(analysis.notes, "geometry") if hasattr(analysis.geometry, key) else None)
         or "not analysed yet"
     )
     message = f"`expect {claim.claim}` is not decided: {reason}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 
 import sympy
@@ -37,10 +37,23 @@ MOST_TREES = 2500  # of one number of nodes
 MOST_MODIFYING = 8  # a tree of n nodes has 2^(n-1) sets of edges
 MOST_MODIFYING_SYMBOLIC = 4  # with more than FEW_SYMBOLS params
 FEW_SYMBOLS = 2
+# Keys of the report in the order in which they are answered, after the orders.
+LATER = (
+    "modified_equation",
+    "modifying_equation",
+    "geometry.symplectic_to",
+    "geometry.energy_preserving_to",
+    "order_special",
+)
 
 
 def expand(
-    program: Program, order: int | None = None, *, scaled: Sequence[str] = (), sweeps: bool = False
+    program: Program,
+    order: int | None = None,
+    *,
+    scaled: Sequence[str] = (),
+    sweeps: bool = False,
+    keep: Callable[[Expansion], None] | None = None,
 ) -> Expansion:
     """Return everything that the series of ``program`` says, from the step program alone.
 
@@ -48,9 +61,10 @@ def expand(
         order: keep trees of up to this many nodes; None: two beyond the order, at least 4.
         scaled: params that stand for ``h`` times a constant, as a damping rate does.
         sweeps: read implicit groups as the declared number of fixed-point sweeps, not as solved.
+        keep: is told of each unfinished expansion, which stands if a later part takes too long.
     """
     try:
-        return _expanded(program, order, scaled, sweeps)
+        return _expanded(program, order, scaled, sweeps, keep or (lambda found: None))
     except NoSmallStepLimitError as error:
         pointwise = [field.name for field in program.fields if field.kind == "pointwise"]
         if pointwise:  # its limit is not read, so nothing is known of the step's
@@ -66,7 +80,11 @@ def expand(
 
 
 def _expanded(
-    program: Program, order: int | None, scaled: Sequence[str], sweeps: bool
+    program: Program,
+    order: int | None,
+    scaled: Sequence[str],
+    sweeps: bool,
+    keep: Callable[[Expansion], None],
 ) -> Expansion:
     reading, replaced, chosen = _reading(unrolled(program) if sweeps else program, scaled)
     failing = _advance(reading, order)
@@ -85,6 +103,7 @@ def _expanded(
     )
     result = _with_orders(result, program, reading, failing)
     result = _with_embedded(result, program, reading)
+    keep(replace(result, open=LATER))
     equation = ModifiedEquation(
         field=field_terms(reading, nodes),
         derivative_form=derivative_form(reading, nodes),
@@ -93,8 +112,11 @@ def _expanded(
     )
     result = replace(result, modified_equation=equation)
     if not sweeps:
+        keep(replace(result, open=LATER[1:]))
         result = _with_modifying(result, program, reading)
+        keep(replace(result, open=LATER[2:]))
         result = replace(result, conservation=conserved(reading, result.nodes))
+        keep(replace(result, open=LATER[4:]))
         special = special_orders(program, reading, failing, chosen, read)
         result = replace(result, order_special=special, solver_order=_solver_order(program, result))
     return result

@@ -56,7 +56,8 @@ class Expansion:
     sweeps, None where there is no such solver. ``scaled`` names the params taken as ``h`` times a
     constant (a damping rate). ``noise_replaced`` says that noises were set to their values in
     evaluation mode. ``modifying_equation`` is the field that, fed to the scheme, makes it exact.
-    ``conservation`` is None where the fields have no Hamiltonian shape.
+    ``conservation`` is None where the fields have no Hamiltonian shape. ``open`` are the keys of the report that
+    an unfinished expansion does not answer yet.
     """
 
     nodes: int
@@ -85,3 +86,4 @@ class Expansion:
     scaled: tuple[str, ...] = ()
     noise_replaced: bool = False
     notes: tuple[Note, ...] = ()
+    open: tuple[str, ...] = ()
