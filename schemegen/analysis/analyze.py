@@ -43,6 +43,7 @@ from schemegen.step.program import Combine, Program, Solve, walk
 
 __all__ = ["analyze"]
 
+MOST_NODES = 10  # of a tree that a report holds
 DECIMALS = 6  # digits of a denominator that a rounded decimal has at least
 UNDECIDED = f"not decided within {LIMIT_SECONDS:g} s"
 
@@ -68,10 +69,15 @@ class _Parts:
 def analyze(scheme: Scheme, program: Program, *, order: int | None = None) -> Analysis:
     """Analyse a checked scheme and its step program.
 
-    Args:    order: the number of nodes of the largest tree kept (default: two beyond the order, at least 4).
+    Args:    order: the number of nodes of the largest tree kept (default: two beyond the order, at least 4);
+             at most 10, beyond which the report says that it was kept to fewer.
     Returns: every field is right, or None with a note that says why. What the time limit cut off is None.
     """
     parts = _Parts()
+    if order is not None and order > MOST_NODES:
+        text = f"kept to {MOST_NODES} nodes, which is the limit; {order} were asked for"
+        parts.notes.append(Note("modified_equation", text))
+        order = MOST_NODES
     _run(parts, scheme, program, order)
     scaled = parts.expansion.scaled if parts.expansion is not None else ()
     parts.admissible = admissible_sets(scheme, program, parts.linear, scaled)

@@ -30,7 +30,7 @@ FORMS = ("text", "json", "html", "md", "latex", "latex-document")
 
 @click.command("analyze")
 @inputs(many=False)
-@click.option("--order", type=click.IntRange(1, 8), help="The largest tree that is kept.")
+@click.option("--order", type=click.IntRange(1), help="The largest tree that is kept; 10 at most.")
 @click.option(
     "--as",
     "style",

@@ -64,7 +64,7 @@ FORMS = ["fx", "python", "json", "latex", "dot", "onnx"]
     callback=listed(["ast", "step", "fx"]),
     help="Print ast, step or fx instead of the report.",
 )
-@click.option("--order", type=click.IntRange(1, 8), help="The largest tree that is kept.")
+@click.option("--order", type=click.IntRange(1), help="The largest tree that is kept; 10 at most.")
 @click.option("--no-report", is_flag=True, help="Write the folder only.")
 @warnings_options
 @common

@@ -25,7 +25,7 @@ FORMS = ("text", "json", "html", "md")
 @click.command("diff")
 @click.argument("a", metavar="A")
 @click.argument("b", metavar="B")
-@click.option("--order", type=click.IntRange(1, 8), help="The largest tree that is kept.")
+@click.option("--order", type=click.IntRange(1), help="The largest tree that is kept; 10 at most.")
 @click.option(
     "--as",
     "style",

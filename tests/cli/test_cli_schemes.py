@@ -41,7 +41,17 @@ def test_analyze_order() -> None:
 
     assert trees("3") == {0, 2}
     assert trees("5") == {0, 2, 3, 4}
-    assert invoke("analyze", "zoo/rk2", "--order", "9").exit_code == 2
+    assert invoke("analyze", "zoo/rk2", "--order", "0").exit_code == 2
+
+
+def test_an_order_beyond_the_limit_is_told_and_the_rest_is_printed() -> None:
+    done = invoke("analyze", "zoo/euler", "--as", "json", "--order", "99")
+    assert done.exit_code == 0
+    data = json.loads(done.stdout)
+    assert data["order"] == 1
+    assert data["modified_equation"]["truncation"] == 10
+    notes = [note["text"] for note in data["notes"] if note["key"] == "modified_equation"]
+    assert notes == ["kept to 10 nodes, which is the limit; 99 were asked for"]
 
 
 def test_analyze_json_is_an_object_or_a_list() -> None:
