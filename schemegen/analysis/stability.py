@@ -10,6 +10,7 @@ import sympy
 
 from schemegen.analysis.linear import LinearStep, NotLinearError, characteristic, linear_step
 from schemegen.analysis.linear_coefficients import Z_GENERATOR, CoefficientField, number
+from schemegen.analysis.matrix_intervals import imaginary_interval, real_interval
 from schemegen.analysis.model import Note, Stability
 from schemegen.analysis.multistep import MultistepMethod
 from schemegen.analysis.one_step import StabilityFunction, lowest_terms
@@ -181,6 +182,27 @@ def _several(result: LinearAnalysis, scaled: Sequence[Sequence[Element]]) -> Non
         result.stability = replace(result.stability, a_stable=False, l_stable=False)
     else:
         result.note("stability.A", "not analysed yet for a matrix")
+    if len(polynomial) == 3 and not coefficients.has_parameters:
+        _two_values(result, polynomial)
+
+
+def _two_values(result: LinearAnalysis, polynomial: Sequence[Element]) -> None:
+    """Add the intervals of a step of two values whose trace and determinant are polynomials."""
+    step = result.step
+    assert step is not None
+    parts = [_in_z(c, step.coefficients) for c in polynomial]
+    if any(len(below) > 1 for _, below in parts) or len(parts[2][0]) > 1:
+        return
+    lead = number(parts[2][0][0]) / number(parts[2][1][0])
+    q, p = ([number(c) / number(below[0]) / lead for c in above] for above, below in parts[:2])
+    reals = step.coefficients.reals
+    imaginary = imaginary_interval(reals, q, p)
+    result.stability = replace(
+        result.stability,
+        real_interval=real_interval(reals, q, p),
+        imaginary_interval=imaginary,
+        i_stable=None if imaginary is None else imaginary[1] == sympy.oo,
+    )
 
 
 def _cleared(coefficients: Sequence[Element]) -> list[Element]:

@@ -279,3 +279,61 @@ def test_real_intervals_with_symbols(name: str, low: str | None, high: str | Non
     assert found is not None
     assert sympy.cancel(found[0] - expected[low]) == 0
     assert sympy.cancel(found[1] - expected[high]) == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "real", "imaginary"),
+    [
+        # Hairer, Lubich, Wanner (2006), I.5 and XIII: the oscillator is stable for h omega <= 2
+        ("stoermer_verlet", (0, 0), (-2, 2)),
+        ("symplectic_euler", (0, 0), (-2, 2)),
+        ("revnet", (0, 0), (-2, 2)),
+    ],
+)
+def test_intervals_of_a_step_of_two_values(name: str, real, imaginary) -> None:
+    from schemegen.pipeline import analyze
+
+    found = analyze(name).stability
+    assert found.real_interval == real
+    assert found.imaginary_interval == imaginary
+    assert found.i_stable is False
+
+
+def test_intervals_of_random_steps_of_two_values() -> None:
+    """The exact ends against spectral radii on both sides of them."""
+    import random
+
+    import numpy as np
+
+    from schemegen.analysis.matrix_intervals import imaginary_interval, real_interval
+    from schemegen.analysis.reals import RealField
+
+    reals = RealField(sympy.QQ)
+    rng = random.Random(3)
+    seen = 0
+    for _ in range(60):
+        q = [sympy.QQ(rng.choice((1, 1, 0)), rng.choice((1, 2)))]
+        q += [sympy.QQ(0), sympy.QQ(rng.randint(-2, 2), 4)]
+        p = [sympy.QQ(rng.choice((-2, -1, 0)), 1), sympy.QQ(0), sympy.QQ(rng.randint(-4, 4), 4)]
+        p += [sympy.QQ(0), sympy.QQ(rng.randint(-1, 1), 8)]
+
+        def radius(z: complex, p=p, q=q) -> float:
+            def value(terms) -> complex:
+                return complex(np.polyval([complex(c) for c in terms[::-1]], z))
+
+            return float(max(abs(np.roots([1, value(p), value(q)]))))
+
+        for interval, unit in (
+            (real_interval(reals, q, p), 1),
+            (imaginary_interval(reals, q, p), 1j),
+        ):
+            if interval is None:
+                assert radius(0) > 1 or any(row[i] for row in (p, q) for i in range(1, len(row), 2))
+                continue
+            high = float(interval[1])
+            if 0 < high < 1e6:
+                seen += 1
+                assert radius(unit * high * 0.5) <= 1 + 1e-7
+                assert radius(unit * high * (1 - 1e-6)) <= 1 + 1e-7
+                assert radius(unit * high * (1 + 1e-3)) > 1
+    assert seen > 10
