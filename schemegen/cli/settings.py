@@ -58,7 +58,8 @@ def written_fields(
         named = bool(equals) and NAME.match(name.strip()) is not None
         key = name.strip() if named else ""
         if key in texts:
-            raise click.BadParameter(f"{key or 'the field'} is given twice", ctx, parameter)
+            said = f"{key} is given twice" if key else "several fields need names, as f=EXPR"
+            raise click.BadParameter(said, ctx, parameter)
         texts[key] = text if named else item
     return texts
 

@@ -62,6 +62,12 @@ def read_fields(scheme: Scheme, texts: Mapping[str, str]) -> WrittenField:
     }
     found: list[Diagnostic] = []
     read: dict[str, _Text] = {}
+    if "" in given:
+        names = ", ".join(f'--field {name}=".."' for name in drifts)
+        source = Source("--field", given[""])
+        raise SchemeError(
+            [_mistake(source, f"the scheme has {len(drifts)} fields, name each", names)]
+        )
     for name, text in given.items():
         source = Source(f"--field {name}".strip(), text)
         if name not in drifts:
@@ -75,7 +81,7 @@ def read_fields(scheme: Scheme, texts: Mapping[str, str]) -> WrittenField:
         except SchemeError as error:
             found += error.diagnostics
     for name in drifts:
-        if name not in given:
+        if name not in given and set(given) <= set(drifts):
             source = Source("--field", "")
             found.append(
                 _mistake(source, f"no field is given for `{name}`", f'add `--field {name}="..."`')

@@ -225,7 +225,15 @@ def test_fields_by_name() -> None:
     with pytest.raises(SchemeError) as caught:
         analyze("symplectic_euler", field={"f": "v: v", "k": "x: x"})
     messages = [item.message for item in caught.value.diagnostics]
-    assert sorted(messages) == ["no field is given for `g`", "the scheme has no field `k`"]
+    assert messages == ["the scheme has no field `k`"]
+    with pytest.raises(SchemeError) as caught:
+        analyze("symplectic_euler", field={"f": "v: v"})
+    assert [item.message for item in caught.value.diagnostics] == ["no field is given for `g`"]
+    with pytest.raises(SchemeError) as caught:
+        analyze("symplectic_euler", field="x, y: y, -x")
+    assert [item.message for item in caught.value.diagnostics] == [
+        "the scheme has 2 fields, name each"
+    ]
     with pytest.raises(SchemeError) as caught:
         analyze("symplectic_euler", field={"f": "v", "g": "-x"})
     assert all("declares its variables" in item.message for item in caught.value.diagnostics)
