@@ -93,7 +93,10 @@ def _graph(build: Build) -> str:
 def _python(build: Build) -> str:
     from schemegen.backends import emit_source
 
-    return emit_source(build.program, build.network, blocks=build.blocks)
+    remark = None
+    if "backprop" in build.graph.meta:
+        remark = "The backward pass of this file keeps all activations."
+    return emit_source(build.program, build.network, blocks=build.blocks, remark=remark)
 
 
 def _json(build: Build) -> str:

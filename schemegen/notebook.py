@@ -110,11 +110,17 @@ def _analyze(self: Scheme, *, order: int | None = None) -> Analysis:
     return study(self, order=order).analysis
 
 
-def _network(self: Scheme, network: str | Path | None = None, **values: object) -> GraphModule:
+def _network(
+    self: Scheme,
+    network: str | Path | None = None,
+    *,
+    backprop: str = "store",
+    **values: object,
+) -> GraphModule:
     """Return the network of this scheme as one ``torch.fx.GraphModule``."""
     from schemegen.pipeline import build
 
-    return build(self, network, **values)
+    return build(self, network, backprop=backprop, **values)
 
 
 def _scheme_plot(self: Scheme, kind: str = "region") -> Drawing:

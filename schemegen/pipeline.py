@@ -141,22 +141,26 @@ def prepare(
     return tuple(units)
 
 
-def emit(unit: Unit, *, seed: int = 0) -> GraphModule:
-    """Generate the network of a scheme as one graph; ``seed`` decides its initial weights."""
-    from schemegen.backends import emit_graph
+def emit(unit: Unit, *, seed: int = 0, backprop: str = "store") -> GraphModule:
+    """Generate the network of a scheme as one graph; ``seed`` decides its initial weights.
+
+    ``backprop``: ``store``, ``checkpoint=K`` or ``auto``, see ``docs/backprop.md``.
+    """
+    from schemegen.backends import emit_graph, request
 
     assert unit.network is not None
-    return emit_graph(unit.program, unit.network, seed=seed, blocks=dict(unit.blocks))
+    blocks = dict(unit.blocks)
+    wanted = request(backprop)
+    return emit_graph(unit.program, unit.network, seed=seed, blocks=blocks, backprop=wanted)
 
 
-def finish(unit: Unit) -> Build:
+def finish(unit: Unit, *, backprop: str = "store") -> Build:
     """Generate the network and keep it with what it was made from."""
     from schemegen.artifacts import Build
 
     assert unit.network is not None
-    return Build(
-        unit.scheme, unit.program, unit.analysis, unit.network, emit(unit), dict(unit.blocks)
-    )
+    graph = emit(unit, backprop=backprop)
+    return Build(unit.scheme, unit.program, unit.analysis, unit.network, graph, dict(unit.blocks))
 
 
 # --- what a user calls -------------------------------------------------------------------------------
@@ -229,16 +233,21 @@ def analyze(
 
 
 def build(
-    scheme: Scheme | str | Path, network: str | Path | None = None, **values: object
+    scheme: Scheme | str | Path,
+    network: str | Path | None = None,
+    *,
+    backprop: str = "store",
+    **values: object,
 ) -> GraphModule:
     """Return the network of ``scheme`` as one ``torch.fx.GraphModule``.
 
     Args:
-        network: the name of a network of the file or the zoo, or a path; where not given, the network
-                 of the file, or else ``digits``.
-        values:  exact numbers that replace params: ``k="1/10"``.
+        network:  the name of a network of the file or the zoo, or a path; where not given, the network
+                  of the file, or else ``digits``.
+        backprop: what the backward pass keeps: ``store``, ``checkpoint=K`` or ``auto``.
+        values:   exact numbers that replace params: ``k="1/10"``.
     """
-    return emit(_unit(scheme, network, values))
+    return emit(_unit(scheme, network, values), backprop=backprop)
 
 
 def compile_scheme(
@@ -247,6 +256,7 @@ def compile_scheme(
     *,
     output: str | Path = "build",
     emit: Iterable[str] = EMIT,
+    backprop: str = "store",
     **values: object,
 ) -> Path:
     """Write ``output/<name>/`` with the files of :data:`schemegen.artifacts.FORMS`; return the folder.
@@ -257,7 +267,7 @@ def compile_scheme(
 
     emit = tuple(emit)
     require(emit)
-    build = finish(_unit(scheme, network, values))
+    build = finish(_unit(scheme, network, values), backprop=backprop)
     folder = Path(output) / build.scheme.name
     write_folder(folder, artifacts(build, emit))
     return folder

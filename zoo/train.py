@@ -39,6 +39,7 @@ def parser() -> argparse.ArgumentParser:
     new.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
     new.add_argument("--amp", action="store_true", help="bfloat16 autocast")
     new.add_argument("--compile", action="store_true", help="torch.compile the network")
+    new.add_argument("--backprop", default="store", help="store, checkpoint=K or auto")
     new.add_argument("--deterministic", action="store_true", help="repeatable kernels everywhere")
     new.add_argument("--quiet", dest="progress", action="store_false", help="only the last line")
     return new
@@ -54,6 +55,7 @@ def train(arguments: argparse.Namespace) -> None:
 
     settings = vars(arguments).copy()
     scheme, network = settings.pop("scheme"), settings.pop("network")
+    backprop = settings.pop("backprop")
     name = Path(scheme).stem
     settings["output"] = settings["output"] or Path("runs") / name
     config = recipe(**settings)
@@ -65,7 +67,7 @@ def train(arguments: argparse.Namespace) -> None:
     if unit.diagnostics and config.progress:
         print(render_text(unit.diagnostics), file=sys.stderr)
     assert unit.network is not None
-    model = emit(unit, seed=config.seed)
+    model = emit(unit, seed=config.seed, backprop=backprop)
     result = run(Subject(model, unit.scheme, unit.network), config)
     print(result.summary())
 

@@ -1,7 +1,8 @@
 """Programs and network specifications as torch graphs and as standalone source."""
 
+from schemegen.backends.backprop import Request, request
 from schemegen.backends.execution import NetworkError, SchemeNetwork
 from schemegen.backends.graph import emit_graph
 from schemegen.backends.source import emit_source
 
-__all__ = ["NetworkError", "SchemeNetwork", "emit_graph", "emit_source"]
+__all__ = ["NetworkError", "Request", "SchemeNetwork", "emit_graph", "emit_source", "request"]

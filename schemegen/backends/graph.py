@@ -13,6 +13,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.fx.passes.fake_tensor_prop import FakeTensorProp
 
 from schemegen.backends import modules
+from schemegen.backends.backprop import Request, with_plan
 from schemegen.backends.builder import (
     FUNCTIONS,
     Construction,
@@ -205,11 +206,13 @@ def emit_graph(
     seed: int | None = 0,
     dtype: torch.dtype | None = None,
     blocks: Mapping[str, str] | None = None,
+    backprop: Request | None = None,
 ) -> SchemeNetwork:
     """Return the network of ``program`` as one graph module.
 
     Args:   seed: of the initial weights; the global generator is left as it was, None draws from it.
             dtype: the network is cast to it as a whole. blocks: ``module:Class`` by block name.
+            backprop: what the backward pass keeps; None keeps all activations.
     Errors: SchemeError where a block or layer does not fit its shapes, at the line of the scheme.
     """
     with torch.random.fork_rng(devices=[], enabled=seed is not None):
@@ -226,7 +229,7 @@ def emit_graph(
     if dtype is not None:
         module.to(dtype)
     propagate(module, spec)
-    return module
+    return with_plan(module, network, backprop or Request())
 
 
 def coefficient_facts(network: Network) -> dict[str, dict[str, Any]]:

@@ -58,6 +58,13 @@ FORMS = ["fx", "python", "json", "latex", "dot", "onnx"]
     help="A block written in Python. May be repeated.",
 )
 @click.option(
+    "--backprop",
+    metavar="HOW",
+    default="store",
+    show_default=True,
+    help="What the backward pass keeps: store, checkpoint=K or auto.",
+)
+@click.option(
     "--dump",
     metavar="FORMS",
     default="",
@@ -78,6 +85,7 @@ def command(
     network: str | None,
     values: dict[str, str],
     blocks: dict[str, str],
+    backprop: str,
     dump: tuple[str, ...],
     order: int | None,
     no_report: bool,
@@ -98,7 +106,7 @@ def command(
         source = read(file, stdin_name)
         try:
             units = prepare(source, network=network, order=order, values=values, blocks=blocks)
-            builds = _built(units, policy, console)
+            builds = _built(units, policy, console, backprop)
             outputs = [artifacts(build, emit) for build in builds]
         except SchemeError as error:
             console.show(policy.keep(error.diagnostics))
@@ -120,12 +128,14 @@ def command(
     return 1 if failed else 0
 
 
-def _built(units: tuple[Unit, ...], policy: Policy, console: Console) -> list[Build]:
+def _built(units: tuple[Unit, ...], policy: Policy, console: Console, backprop: str) -> list[Build]:
     """Show the warnings of a file and generate its networks; none where a warning is denied."""
     shown = [policy.keep(unit.diagnostics) for unit in units]
     for diagnostics in shown:
         console.show(diagnostics)
-    return [] if any(map(policy.fails, shown)) else [finish(unit) for unit in units]
+    if any(map(policy.fails, shown)):
+        return []
+    return [finish(unit, backprop=backprop) for unit in units]
 
 
 def _printed(build: Build, dump: tuple[str, ...], console: Console) -> str:

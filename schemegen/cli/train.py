@@ -61,6 +61,13 @@ NETWORKS = {"cifar10": "cifar", "cifar100": "cifar100"}
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or mps.")
 @click.option("--amp", is_flag=True, help="bfloat16 autocast.")
 @click.option("--compile", "compiled", is_flag=True, help="torch.compile the network.")
+@click.option(
+    "--backprop",
+    metavar="HOW",
+    default="store",
+    show_default=True,
+    help="What the backward pass keeps: store, checkpoint=K or auto.",
+)
 @click.option("--deterministic", is_flag=True, help="Repeatable kernels on every device.")
 @common
 @click.pass_obj
@@ -75,6 +82,7 @@ def command(
     resume: str | None,
     no_augment: bool,
     compiled: bool,
+    backprop: str,
     **given: Any,
 ) -> None:
     """Train the network of the scheme FILE (or zoo/NAME) and print its test accuracy.
@@ -95,7 +103,7 @@ def command(
     )
     console.show(unit.diagnostics)
     assert unit.network is not None
-    model = emit(unit, seed=config.seed)
+    model = emit(unit, seed=config.seed, backprop=backprop)
     result = train(Subject(model, unit.scheme, unit.network), config)
     console.out(result.summary())
 

@@ -245,3 +245,12 @@ def test_the_same_name_twice_is_refused(folder: Path) -> None:
     result = invoke("a.scheme", "b.scheme", "--network", "tiny")
     assert result.exit_code == 2
     assert "a.scheme and b.scheme both declare one" in result.stderr
+
+
+def test_the_graph_carries_the_plan_and_the_source_says_that_it_does_not(tmp_path: Path) -> None:
+    result = invoke(
+        "zoo/rk2", "--network", "tiny", "--backprop", "checkpoint=2", "-o", str(tmp_path)
+    )
+    assert result.exit_code == 0, result.output
+    assert "chain" in (tmp_path / "rk2" / "graph.txt").read_text()
+    assert "keeps all activations" in (tmp_path / "rk2" / "model.py").read_text()

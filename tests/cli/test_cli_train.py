@@ -61,3 +61,15 @@ def test_wrong_commands(option: tuple[str, str], message: str) -> None:
     result = invoke("zoo/resnet", *option)
     assert result.exit_code == 2
     assert message in result.stderr
+
+
+def test_what_the_backward_pass_keeps_does_not_change_the_result(folder: Path) -> None:
+    lines = []
+    for how in ("store", "checkpoint=2"):
+        result = invoke("zoo/lm_resnet", *ARGUMENTS, "--backprop", how, "-o", how[:5])
+        assert result.exit_code == 0, result.output
+        lines.append((folder / how[:5] / "metrics.jsonl").read_text())
+    assert lines[0] == lines[1]
+    result = invoke("zoo/resnet", *ARGUMENTS, "--backprop", "revolve")
+    assert result.exit_code == 2
+    assert "unknown backpropagation `revolve`" in result.stderr
