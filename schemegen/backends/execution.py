@@ -7,6 +7,8 @@ from typing import Any
 import torch
 from torch import fx
 
+from schemegen.network.replay import Chain
+
 __all__ = ["NetworkError", "SchemeNetwork", "failing_node"]
 
 
@@ -20,6 +22,17 @@ class SchemeNetwork(fx.GraphModule):
     A call that fails is run again node by node to find the place in the scheme file; a compiled or traced
     network is left alone. ``meta["coefficients"]`` tells of every learnable coefficient by state-dict key.
     """
+
+    def __init__(self, root: Any, graph: fx.Graph, class_name: str = "GraphModule") -> None:
+        super().__init__(root, graph, class_name)
+        for node in self.graph.nodes:
+            if node.op == "call_module":
+                called = self.get_submodule(str(node.target))
+                if isinstance(called, Chain):
+                    called.bind(self, [str(item.target) for item in node.args[1]])
+
+    def _deepcopy_init(self) -> Any:
+        return SchemeNetwork.__init__
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if torch.compiler.is_compiling():

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -29,7 +28,7 @@ from schemegen.backends.names import attribute, variable
 from schemegen.backends.plan import Register, StepPlan, plan, states_of
 from schemegen.backends.steps import Network, Step
 from schemegen.diagnostics import Diagnostic, SchemeError, Span
-from schemegen.network.solvers import Solver
+from schemegen.network.solvers import blind
 from schemegen.scheme.network import NetworkSpec
 from schemegen.step.program import Program
 
@@ -351,20 +350,6 @@ def propagate(module: SchemeNetwork, spec: NetworkSpec) -> None:
         node.meta.pop("span", None)
         if isinstance(value, torch.Tensor):
             node.meta["shape"] = tuple(value.shape[1:])
-
-
-@contextmanager
-def blind(module: nn.Module) -> Iterator[None]:
-    """Let solvers take one iteration without looking at values, which fake tensors do not have."""
-    found = [item for item in module.modules() if isinstance(item, Solver)]
-    kept = [(item.iterations, item.tolerance, item.gradient) for item in found]
-    for item in found:
-        item.iterations, item.tolerance, item.gradient = 1, None, "unrolled"
-    try:
-        yield
-    finally:
-        for item, (iterations, tolerance, gradient) in zip(found, kept, strict=True):
-            item.iterations, item.tolerance, item.gradient = iterations, tolerance, gradient
 
 
 class FakeProp(Locator, FakeTensorProp):

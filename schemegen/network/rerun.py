@@ -1,0 +1,320 @@
+"""Running steps again: the work of one pass of a chain, see :mod:`schemegen.network.replay`."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from schemegen.network.blocks import Statistics
+from schemegen.network.opaque import Owners, parameters_of
+from schemegen.network.solvers import Solver
+
+__all__ = ["Call", "Carry", "Pending", "Plan", "Rerun", "Reverse", "Run", "autocast", "autocast_of"]
+
+Carry = tuple[Tensor, ...]
+Values = dict[int, Tensor]
+
+
+@dataclass(frozen=True, slots=True)
+class Rerun:
+    """Steps ``start`` to ``stop`` (not included): keep the carry before them, run ``inner`` from it later."""
+
+    start: int
+    stop: int
+    inner: Plan
+
+
+@dataclass(frozen=True, slots=True)
+class Reverse:
+    """Steps ``start`` to ``stop`` (not included): keep the carry after them, run them backwards later."""
+
+    start: int
+    stop: int
+
+
+Plan = tuple[int | Rerun | Reverse, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One step: a function of the carry, and which modules and parameters it is called with.
+
+    ``form`` and ``inverse`` number the functions of a chain; ``owners`` and ``undo`` their further arguments.
+    """
+
+    form: int
+    owners: tuple[int, ...]
+    inverse: int | None = None
+    undo: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """Where a step finds a parameter: by name in a module, or as an argument (``module`` None)."""
+
+    module: nn.Module | None
+    name: str
+    key: int
+
+
+@dataclass(frozen=True, slots=True)
+class Tape:
+    """A step whose activations are held: leaves in, results out."""
+
+    inputs: Carry
+    values: Values
+    outputs: Carry
+
+
+Entry = tuple[Rerun | Reverse, Carry]
+Pending = list[Entry | Tape]
+
+
+class Run:
+    """One forward pass of a chain and what its backward pass needs besides the kept carries."""
+
+    def __init__(
+        self,
+        forms: Sequence[nn.Module],
+        calls: Sequence[Call],
+        owners: Owners,
+        given: Sequence[Tensor] | None = None,
+    ) -> None:
+        """``given`` stand for the parameters of ``owners``, in their order."""
+        self.forms = forms
+        self.calls = calls
+        self.owners = owners
+        self.parameters: Values = {id(item): item for item in parameters_of(owners)}
+        self.values: Values = {}
+        if given is not None:
+            self.values = self.parameters = dict(zip(self.parameters, given, strict=True))
+        self.learning = {id(item) for item in parameters_of(owners) if item.requires_grad}
+        self.slots = [self.slots_of(call) for call in calls]
+        used = Counter(key for slots in self.slots for key in {slot.key for slot in slots})
+        self.shared = {key for key, count in used.items() if count > 1}
+        self.draws: dict[int, list[Tensor]] = {}
+        self.before: dict[int, list[tuple[Tensor, Tensor]]] = {}
+        self.recording = True
+
+    def slots_of(self, call: Call) -> list[Slot]:
+        found: list[Slot] = []
+        for index in call.owners:
+            owner = self.owners[index]
+            if isinstance(owner, nn.Module):
+                for module in owner.modules():
+                    for name, parameter in module._parameters.items():
+                        if parameter is not None:
+                            found.append(Slot(module, name, id(parameter)))
+            else:
+                found.append(Slot(None, "", id(owner)))
+        return found
+
+    def keys(self, start: int, stop: int) -> list[int]:
+        """Return the parameters of some steps, in the order of first use."""
+        return list(dict.fromkeys(s.key for slots in self.slots[start:stop] for s in slots))
+
+    def step(self, index: int, carry: Carry, values: Values, undo: bool = False) -> Carry:
+        """Run one step, or its inverse, with ``values`` in place of the parameters they are keyed by."""
+        with self.history(index, carry):
+            return self.bare(index, carry, values, undo)
+
+    def bare(self, index: int, carry: Carry, values: Values, undo: bool = False) -> Carry:
+        """Run one step without noting or repeating what it draws and changes."""
+        call = self.calls[index]
+        form, chosen = (call.inverse, call.undo) if undo else (call.form, call.owners)
+        owners = [self.owners[item] for item in chosen]
+        arguments = [
+            values.get(id(item), item) if isinstance(item, Tensor) else item for item in owners
+        ]
+        with swapped(self.slots[index], values):
+            result: Carry = self.forms[form](*carry, *arguments)  # type: ignore[index]
+        return result
+
+    @contextmanager
+    def history(self, index: int, carry: Carry) -> Iterator[None]:
+        """In the first run note the generators and buffers a step changes; later start from them again."""
+        if not self.recording:
+            if index in self.draws:
+                set_generators(self.draws[index], carry)
+            for buffer, value in self.before.get(index, ()):
+                buffer.data.copy_(value)
+            yield
+            return
+        states = generators(carry)
+        buffers = [(buffer, buffer.clone()) for buffer in self.stateful(index)]
+        yield
+        if not all(map(torch.equal, states, generators(carry))):
+            self.draws[index] = states
+        changed = [(b, value) for b, value in buffers if not torch.equal(b, value)]
+        if changed:
+            self.before[index] = changed
+
+    def modules(self, index: int) -> Iterator[nn.Module]:
+        for item in self.calls[index].owners:
+            owner = self.owners[item]
+            if isinstance(owner, nn.Module):
+                yield from owner.modules()
+
+    def stateful(self, index: int) -> Iterator[Tensor]:
+        """Yield the buffers a step may compute with and change; batch statistics are not computed with."""
+        for module in self.modules(index):
+            if not isinstance(module, nn.modules.batchnorm._BatchNorm | Statistics):
+                yield from (item for item in module._buffers.values() if item is not None)
+
+    # --- backward -------------------------------------------------------------------------------------
+
+    def expand(self, plan: Plan, carry: Carry, pending: Pending) -> Carry:
+        """Run the steps of a plan and put on ``pending`` what pulling back through them starts from."""
+        for item in plan:
+            if isinstance(item, int):
+                tape = self.tape(item, carry)
+                pending.append(tape)
+                carry = tuple(value.detach() for value in tape.outputs)
+                continue
+            kept = carry
+            for index in range(item.start, item.stop):
+                carry = self.advance(index, carry)
+            pending.append((item, carry if isinstance(item, Reverse) else kept))
+        return carry
+
+    def advance(self, index: int, carry: Carry) -> Carry:
+        """Run a step and keep nothing of it.
+
+        An implicit gradient makes a solver sweep once more, so such a step runs as it will with its activations.
+        """
+        if any(isinstance(item, Solver) for item in self.modules(index)):
+            return tuple(item.detach() for item in self.tape(index, carry).outputs)
+        return self.step(index, carry, self.values)
+
+    def tape(self, index: int, carry: Carry) -> Tape:
+        """Run a step with its activations held."""
+        keys = {slot.key for slot in self.slots[index]}
+        with torch.enable_grad():
+            inputs = tuple(item.detach().requires_grad_() for item in carry)
+            values = {
+                key: item.detach().requires_grad_(key in self.learning)
+                for key, item in self.parameters.items()
+                if key in keys
+            }
+            return Tape(inputs, values, self.step(index, inputs, values))
+
+    def pull(
+        self, tape: Tape, gradients: Sequence[Tensor | None], sums: Values
+    ) -> list[Tensor | None]:
+        """Pull the gradients of a step's results back to its carry; add those of parameters to ``sums``.
+
+        A sum so far enters as the gradient of the parameter itself, and so is added to first.
+        """
+        wanted = {key: value for key, value in tape.values.items() if value.requires_grad}
+        roots = [(value, sums[key]) for key, value in wanted.items() if key in sums]
+        for value, gradient in zip(tape.outputs, gradients, strict=True):
+            if gradient is not None and value.requires_grad:
+                roots.append((value, gradient))
+        leaves = [*tape.inputs, *wanted.values()]
+        if not roots:
+            return [None for _ in tape.inputs]
+        found = torch.autograd.grad(
+            [value for value, _ in roots],
+            leaves,
+            [gradient for _, gradient in roots],
+            allow_unused=True,
+        )
+        for key, gradient in zip(wanted, found[len(tape.inputs) :], strict=True):
+            if gradient is not None:
+                sums[key] = gradient
+        return list(found[: len(tape.inputs)])
+
+    def back(
+        self, pending: Pending, gradients: Sequence[Tensor | None], sums: Values
+    ) -> Sequence[Tensor | None]:
+        """Work off ``pending`` from the end and return the gradients of the first carry."""
+        while pending:
+            entry = pending.pop()
+            if isinstance(entry, Tape):
+                gradients = self.pull(entry, gradients, sums)
+                continue
+            item, carry = entry
+            if isinstance(item, Rerun):
+                self.expand(item.inner, carry, pending)
+                continue
+            for index in reversed(range(item.start, item.stop)):
+                carry = self.step(index, carry, self.values, undo=True)
+                gradients = self.pull(self.tape(index, carry), gradients, sums)
+        return gradients
+
+    @contextmanager
+    def again(self, start: int, stop: int, carry: Carry) -> Iterator[None]:
+        """Recompute some steps and leave generators and buffers as they were."""
+        states = generators(carry)
+        found = {
+            id(buffer): buffer
+            for index in range(start, stop)
+            for module in self.modules(index)
+            for buffer in module._buffers.values()
+            if buffer is not None
+        }
+        kept = [(buffer, buffer.clone()) for buffer in found.values()]
+        self.recording = False
+        try:
+            yield
+        finally:
+            set_generators(states, carry)
+            for buffer, value in kept:
+                buffer.data.copy_(value)  # a plain copy would spoil graphs that saved the buffer
+
+
+@contextmanager
+def swapped(
+    slots: Sequence[Slot], values: Mapping[int, Tensor], kind: str = "_parameters"
+) -> Iterator[None]:
+    """Put ``values`` in place of parameters (or buffers) of modules."""
+    changed = [
+        (getattr(slot.module, kind), slot)
+        for slot in slots
+        if slot.module is not None and slot.key in values
+    ]
+    old = [tensors[slot.name] for tensors, slot in changed]
+    for tensors, slot in changed:
+        tensors[slot.name] = values[slot.key]
+    try:
+        yield
+    finally:
+        for (tensors, slot), tensor in zip(changed, old, strict=True):
+            tensors[slot.name] = tensor
+
+
+def generators(carry: Carry) -> list[Tensor]:
+    """Return the states of the generators that steps on these tensors draw from."""
+    device = carry[0].device
+    states = [torch.get_rng_state()]
+    if device.type != "cpu":
+        states.append(torch.get_device_module(device).get_rng_state(device))
+    return states
+
+
+def set_generators(states: Sequence[Tensor], carry: Carry) -> None:
+    device = carry[0].device
+    torch.set_rng_state(states[0])
+    if len(states) > 1:
+        torch.get_device_module(device).set_rng_state(states[1], device)
+
+
+Autocast = tuple[str, bool, torch.dtype, bool]
+
+
+def autocast_of(device: str) -> Autocast:
+    enabled, dtype = torch.is_autocast_enabled(device), torch.get_autocast_dtype(device)
+    return device, enabled, dtype, torch.is_autocast_cache_enabled()
+
+
+@contextmanager
+def autocast(state: Autocast) -> Iterator[None]:
+    """Compute again in the precision of the first run, whatever holds in the backward pass."""
+    device, enabled, dtype, cached = state
+    with torch.autocast(device, dtype=dtype, enabled=enabled, cache_enabled=cached):
+        yield
