@@ -66,8 +66,7 @@ class Draws:
         self.moment = cache(self._moment)
         self.cumulant = cache(self._cumulant)
 
-    # --- coefficients -----------------------------------------------------------------------------------
-
+    # --- coefficients -----------------------------------------------------------------------------
     def parts(self, expression: sympy.Expr) -> tuple[Part, ...]:
         """Return the parts of one of the expressions."""
         return self._parts[expression]
@@ -97,7 +96,8 @@ class Draws:
             return [(0, expression)]
         if noise.kind in TWO_VALUED:
             low, high = (
-                expression.xreplace({noise.symbol: sympy.Integer(v)}) for v in TWO_VALUED[noise.kind]
+                expression.xreplace({noise.symbol: sympy.Integer(v)})
+                for v in TWO_VALUED[noise.kind]
             )
             if any(value.has(sympy.zoo, sympy.nan) for value in (low, high)):
                 raise NoSeriesError(f"`{expression}` has no value for each draw of `{noise.name}`")
@@ -132,8 +132,7 @@ class Draws:
             )
         return tuple(found)
 
-    # --- monomials ----------------------------------------------------------------------------------------
-
+    # --- monomials --------------------------------------------------------------------------------
     def product(self, left: Monomial, right: Monomial) -> Monomial:
         """Return the product of two monomials: ``b^2 = b`` for Bernoulli draws, ``r^2 = 1`` for Rademacher's."""
         if not left or not right:
@@ -142,10 +141,11 @@ class Draws:
         for draw, exponent in right:
             exponents[draw] = exponents.get(draw, 0) + exponent
         return tuple(
-            sorted((d, e) for d, e in ((d, self._reduced(d, e)) for d, e in exponents.items()) if e)
+            sorted((d, e) for d, e in ((d, self.reduced(d, e)) for d, e in exponents.items()) if e)
         )
 
-    def _reduced(self, draw: int, exponent: int) -> int:
+    def reduced(self, draw: int, exponent: int) -> int:
+        """Return the exponent that a power of a draw comes down to."""
         kind = self.noises[draw].kind
         if kind == "bernoulli":
             return min(exponent, 1)
@@ -158,8 +158,7 @@ class Draws:
             result = result * self.moment(draw, exponent)
         return result
 
-    # --- moments --------------------------------------------------------------------------------------------
-
+    # --- moments ----------------------------------------------------------------------------------
     def _moment(self, draw: int, power: int) -> Number:
         """Return ``E xi^power``."""
         noise, ring = self.noises[draw], self.ring

@@ -5,8 +5,8 @@ step are coefficients, those drawn for every component stand at the nodes. The e
 trees gives forests: a product of draws at nodes is the sum over partitions of the nodes of products of joint
 cumulants, the nodes of a block having one component.
 
-A scheme with a memory has further values y (remembered values, auxiliary states), ``y = z x + eps^-a delta``, where
-delta is small. They stay leaves of trees here; ``weak.py`` finds what they follow.
+A scheme with a memory has further values y (remembered values, auxiliary states), ``y = z x + eps^-a delta``
+with a small delta. They stay leaves of trees here; ``weak.py`` finds what they follow.
 """
 
 from __future__ import annotations
@@ -87,8 +87,7 @@ class RandomStep:
         self.groups = self._groups()
         self.operator = self._expectation()
 
-    # --- the program at h = 0 -----------------------------------------------------------------------------
-
+    # --- the program at h = 0 ---------------------------------------------------------------------
     def _skeleton(self, scaled: Sequence[str]) -> Skeleton:
         means = {noise.symbol: _mean(noise) for noise in self.program.noises}
 
@@ -171,8 +170,7 @@ class RandomStep:
                 return known
         raise NoSeriesError("a value grows like a power of 1/h from step to step")
 
-    # --- values -----------------------------------------------------------------------------------------------
-
+    # --- values -----------------------------------------------------------------------------------
     def _start(self) -> None:
         one = self.ring.one
         for index, state in enumerate(self.principal):
@@ -243,7 +241,8 @@ class RandomStep:
 
     def _scaled(self, series: Series, number: Number) -> Series:
         return {
-            power: {term: number * c for term, c in level.items()} for power, level in series.items()
+            power: {term: number * c for term, c in level.items()}
+            for power, level in series.items()
         }
 
     def _sum(self, parts: Iterable[Series]) -> Series:
@@ -319,7 +318,9 @@ class RandomStep:
             trees: dict[Node, dict[Monomial, Number]] = defaultdict(dict)
             for (node, scalar), number in level.items():
                 trees[node][scalar] = number
-            groups += [(power, slot, node, polynomial) for node, polynomial in sorted(trees.items())]
+            groups += [
+                (power, slot, node, polynomial) for node, polynomial in sorted(trees.items())
+            ]
         return groups
 
     def _products(
@@ -359,8 +360,7 @@ class RandomStep:
                 result[key] = result[key] + add if key in result else add
         return {key: number for key, number in result.items() if number}
 
-    # --- expectation ----------------------------------------------------------------------------------------------
-
+    # --- expectation ------------------------------------------------------------------------------
     def _operators(self) -> Operators:
         sizes = {
             slot: memory.size for slot, memory in enumerate(self.memories, len(self.principal))
@@ -387,11 +387,15 @@ class RandomStep:
             groups += self._deviation(value, index)
         for slot, memory in enumerate(self.memories, len(self.principal)):
             moved = [
-                self._scaled(value, -z) for value, z in zip(following, memory.limit, strict=True) if z
+                self._scaled(value, -z)
+                for value, z in zip(following, memory.limit, strict=True)
+                if z
             ]
             change = self._sum([self.values[memory.next_value], *moved])
             if any(power + memory.lowered < memory.size for power in change):
-                raise NoSeriesError(f"`{memory.next_value}` does not follow the state as h tends to 0")
+                raise NoSeriesError(
+                    f"`{memory.next_value}` does not follow the state as h tends to 0"
+                )
             raised = {power + memory.lowered: level for power, level in change.items()}
             groups += self._deviation(raised, slot)
         return groups
@@ -469,7 +473,12 @@ def _memory(of: str, lag: int) -> str:
 
 
 def _no_limit(state: str, value: Series) -> str:
-    noisy = any(scalar or node[1] for level in value.values() for node, scalar in level if level is value.get(0))
+    noisy = any(
+        scalar or node[1]
+        for level in value.values()
+        for node, scalar in level
+        if level is value.get(0)
+    )
     reason = ": a noise of the size of the state acts on it" if noisy else ""
     return f"`{state}[n+1]` does not tend to `{state}[n]` as h tends to 0{reason}"
 

@@ -44,9 +44,7 @@ def nodes_of(forest: Forest) -> Iterator[Node]:
         yield from nodes_of(node[2])
 
 
-def relabelled(
-    node: Node, rename: Callable[[tuple[Any, ...]], tuple[Any, ...]]
-) -> Node:
+def relabelled(node: Node, rename: Callable[[tuple[Any, ...]], tuple[Any, ...]]) -> Node:
     """Return ``node`` with the classes of each of its nodes replaced, children in order again."""
     colour, classes, children = node
     return (
@@ -85,8 +83,7 @@ class Operators:
         self._products: dict[tuple[Forest, Forest], dict[Forest, int]] = {}
         self._grown: dict[tuple[Node, Forest], dict[Node, int]] = {}
 
-    # --- canonical forms -----------------------------------------------------------------------------
-
+    # --- canonical forms --------------------------------------------------------------------------
     def _canonical(self, forest: Forest) -> Forest:
         """Return the one form of a forest under renaming of classes, with classes that say nothing left out."""
         if not any(node[1] for node in nodes_of(forest)):
@@ -113,8 +110,7 @@ class Operators:
         assert best is not None
         return best
 
-    # --- attaching ------------------------------------------------------------------------------------
-
+    # --- attaching --------------------------------------------------------------------------------
     def _on(self, node: Node, roots: Forest) -> dict[Node, int]:
         """Return all ways to attach every one of ``roots`` to nodes of ``node``."""
         if not roots:
@@ -166,6 +162,18 @@ class Operators:
             self._products[key] = self._product(roots, forest)
         return self._products[key]
 
+    def graft(self, root: Root, onto: Root) -> dict[Forest, int]:
+        """Return ``t's`` of two trees ``s = root`` and ``t = onto`` of one forest, whose classes are common."""
+        slot, node = onto
+        result: dict[Forest, int] = defaultdict(int)
+        for grown, count in self._on(node, (root,)).items():
+            result[self.canonical(((slot, grown),))] += count
+        return dict(result)
+
+    def on(self, node: Node, root: Root) -> dict[Node, int]:
+        """Return all ways to attach ``root`` to a node of ``node``, classes as they are."""
+        return self._on(node, (root,))
+
     def _product(self, roots: Forest, forest: Forest) -> dict[Forest, int]:
         moved = tuple(
             sorted(
@@ -216,8 +224,7 @@ class Operators:
             tuple(sorted((slot, self._fill(child, queues)) for slot, child in children)),
         )
 
-    # --- series of operators ----------------------------------------------------------------------------
-
+    # --- series of operators ----------------------------------------------------------------------
     def compose(self, first: Graded, second: Graded, most: int | None = None) -> Graded:
         """Return the product ``first second``: ``second`` acts on the test function first."""
         limit = self.most if most is None else most
@@ -310,7 +317,9 @@ def _joined(groups: Sequence[tuple[int, ...]]) -> list[tuple[int, ...]]:
     have one component anyway.
     """
     size = len(groups)
-    component = _partition(size, [[i for i, g in enumerate(groups) if c in g] for c in _all(groups, 0)])
+    component = _partition(
+        size, [[i for i, g in enumerate(groups) if c in g] for c in _all(groups, 0)]
+    )
     links = [[i for i, g in enumerate(groups) if c in g] for c in _all(groups, 1)]
     if links:
         links += [[i for i in range(size) if component[i] == j] for j in set(component)]

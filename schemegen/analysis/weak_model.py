@@ -1,0 +1,76 @@
+"""What the expectation of a random step says: modified equation in the sense of Ito, weak and strong order."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from schemegen.analysis.model import Exact
+
+__all__ = ["Area", "ForestTerm", "ModifiedSDE", "Skewness", "WeakAnalysis"]
+
+
+@dataclass(frozen=True, slots=True)
+class ForestTerm:
+    """``coefficient * h^h_power`` times what ``term`` stands for; ``roots`` is the order of its derivatives.
+
+    ``f f[g]`` in a generator is ``sum_ij f_i (f'g)_j d_i d_j``; equal letters mark equal components, so
+    ``f.i f.i`` is ``sum_i f_i^2 d_i d_i`` (capital letters: equal channels). In a diffusion matrix ``f g^T`` and
+    ``diag(f*g)`` are written out.
+    """
+
+    term: str
+    roots: int
+    h_power: Exact
+    coefficient: Exact
+
+
+@dataclass(frozen=True, slots=True)
+class ModifiedSDE:
+    """``dX = drift dt + B dW`` with ``B B^T = diffusion_squared``, in the sense of Ito, and its generator.
+
+    ``generator`` holds all terms up to ``truncation`` (a power of h). ``exists_to`` is the power of h up to which
+    it is that of an SDE: beyond, products of three or more trees occur; ``obstacles`` are the first of them.
+    ``scaling`` is ``sqrt(h)`` where noise remains in the limit h -> 0 and ``h`` where the limit is the equation of
+    the mean. ``only_when``: values of a symbol for which the obstacles vanish, as text.
+    """
+
+    drift: tuple[tuple[str, tuple[ForestTerm, ...]], ...]
+    diffusion_squared: tuple[ForestTerm, ...]
+    stratonovich_drift: tuple[tuple[str, tuple[ForestTerm, ...]], ...]
+    generator: tuple[ForestTerm, ...]
+    exists_to: Exact
+    truncation: Exact
+    obstacles: tuple[ForestTerm, ...]
+    scaling: str
+    only_when: str | None
+    valid: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Skewness:
+    """The third central moment of a noise that stands against a modified SDE at ``h_power``."""
+
+    noise: str
+    moment: Exact
+    h_power: Exact
+
+
+@dataclass(frozen=True, slots=True)
+class Area:
+    """Two noises whose fields do not commute (one name twice: components of one noise)."""
+
+    first: str
+    second: str
+
+
+@dataclass(frozen=True, slots=True)
+class WeakAnalysis:
+    """Orders are None where they were not found; the notes of the analysis say why."""
+
+    sde: ModifiedSDE | None = None
+    weak_order: Exact | None = None
+    weak_at_least: Exact | None = None
+    strong_order: Exact | None = None
+    strong_at_least: Exact | None = None
+    skewed: tuple[Skewness, ...] = ()
+    areas: tuple[Area, ...] = ()
