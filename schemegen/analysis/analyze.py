@@ -17,7 +17,7 @@ from schemegen.analysis.cost import cost
 from schemegen.analysis.dispersion import dispersion_and_dissipation
 from schemegen.analysis.expansion import Expansion, expand
 from schemegen.analysis.g_stability import g_matrix
-from schemegen.analysis.geometry import evaluated, geometry, with_conservation
+from schemegen.analysis.geometry import geometry, with_conservation, without_noise
 from schemegen.analysis.limits import limits
 from schemegen.analysis.linear_coefficients import coefficients_of
 from schemegen.analysis.model import (
@@ -33,10 +33,13 @@ from schemegen.analysis.model import (
 )
 from schemegen.analysis.monotonicity import monotonicity
 from schemegen.analysis.nearly import nearly
+from schemegen.analysis.noise_cautions import noise_cautions
 from schemegen.analysis.nonautonomous import depth_term
 from schemegen.analysis.stability import LinearAnalysis, linear_analysis
 from schemegen.analysis.stages import runge_kutta_form, stages
 from schemegen.analysis.time_limit import LIMIT_SECONDS, TimeLimitError, time_limit
+from schemegen.analysis.weak import weak_analysis
+from schemegen.analysis.weak_model import WeakAnalysis
 from schemegen.diagnostics import Diagnostic, in_order
 from schemegen.scheme.model import Multistep, Scheme, Tableaus
 from schemegen.step.program import Combine, Program, Solve, walk
@@ -58,6 +61,7 @@ class _Parts:
     dissipation: tuple[PhaseTerm, ...] | None = None
     near: NearOrder | None = None
     depth_term: sympy.Expr | None = None
+    weak: WeakAnalysis = field(default_factory=WeakAnalysis)
     limits: tuple[Limit, ...] | None = None
     contraction: Contraction | None = None
     geometry: Geometry = field(default_factory=Geometry)
@@ -84,8 +88,9 @@ def analyze(scheme: Scheme, program: Program, *, order: int | None = None) -> An
     parts.notes = [*parts.linear.notes, *parts.notes, *parts.admissible.notes]
     _say_what_is_late(parts, program)
     found = cautions(scheme, program, parts.linear, parts.expansion, parts.admissible)
+    found += noise_cautions(scheme, parts.weak)
     result = _assembled(scheme, program, parts, found)
-    verdicts, failures = decide(scheme, result, parts.expansion)
+    verdicts, failures = decide(scheme, result, parts.expansion, parts.weak)
     return replace(result, verdicts=verdicts, diagnostics=in_order([*found, *failures]))
 
 
@@ -127,6 +132,7 @@ OPEN = {
     "depth": ("depth_term",),
     "limits": ("limits",),
     "contraction": ("contraction",),
+    "weak": ("weak_order", "strong_order", "modified_sde"),
 }
 
 
@@ -144,6 +150,7 @@ def _run(parts: _Parts, scheme: Scheme, program: Program, order: int | None) -> 
         "depth": partial(_depth, parts, scheme, program),
         "limits": partial(_limits, parts, scheme, program),
         "contraction": partial(_contraction, parts, scheme, program),
+        "weak": partial(_weak, parts, program),
     }
     cut: list[str] = []
     for name, ask in questions.items():
@@ -236,7 +243,7 @@ def _barriers(parts: _Parts, scheme: Scheme) -> None:
 
 
 def _depth(parts: _Parts, scheme: Scheme, program: Program) -> None:
-    parts.depth_term, reason = depth_term(scheme, stages(program, evaluated(program)))
+    parts.depth_term, reason = depth_term(scheme, stages(without_noise(program)))
     if parts.depth_term is None:
         parts.notes.append(Note("depth_term", reason))
 
@@ -251,6 +258,13 @@ def _contraction(parts: _Parts, scheme: Scheme, program: Program) -> None:
     parts.contraction, reason = contraction(scheme, program, parts.expansion)
     if parts.contraction is None:
         parts.notes.append(Note("contraction", reason))
+
+
+def _weak(parts: _Parts, program: Program) -> None:
+    if program.noises:
+        scaled = parts.expansion.scaled if parts.expansion is not None else ()
+        parts.weak, notes = weak_analysis(program, scaled)
+        parts.notes += notes
 
 
 def near_order(program: Program, expansion: Expansion | None) -> NearOrder | None:
@@ -284,8 +298,9 @@ def _assembled(
         order=expansion.order,
         stage_order=expansion.stage_order,
         embedded_order=expansion.embedded_order,
-        strong_order=None,
-        weak_order=None,
+        strong_order=parts.weak.strong_order,
+        weak_order=parts.weak.weak_order,
+        modified_sde=parts.weak.sde,
         order_special=expansion.order_special,
         order_conditions=expansion.order_conditions,
         principal_error=expansion.principal_error,
@@ -331,9 +346,10 @@ def _explained(result: Analysis, program: Program, parts: _Parts) -> tuple[Note,
         if value is None and key not in said:
             notes.append(Note(key, text))
 
-    stochastic = "not analysed yet for noise" if program.noises else "the scheme has no noise"
+    stochastic = UNDECIDED if program.noises else "the scheme has no noise"
     add("strong_order", result.strong_order, stochastic)
     add("weak_order", result.weak_order, stochastic)
+    add("modified_sde", result.modified_sde, stochastic)
     add("order", result.order, _order_note(parts.expansion))
     embedded = "not decided" if program.embedded else "there is no embedded solution"
     add("embedded_order", result.embedded_order, embedded)

@@ -13,6 +13,7 @@ from schemegen.analysis.expansion import Expansion, Failure
 from schemegen.analysis.misprint import Misprint, misprint
 from schemegen.analysis.model import Analysis, NearOrder, Note, Proof, Verdict
 from schemegen.analysis.time_limit import TimeLimitError, time_limit
+from schemegen.analysis.weak_model import WeakAnalysis
 from schemegen.diagnostics import Diagnostic, Label
 from schemegen.scheme.expressions import format_exact as printed
 from schemegen.scheme.expressions import shortened
@@ -33,13 +34,16 @@ KEYS = {
 
 
 def decide(
-    scheme: Scheme, analysis: Analysis, expansion: Expansion | None
+    scheme: Scheme,
+    analysis: Analysis,
+    expansion: Expansion | None,
+    weak: WeakAnalysis | None = None,
 ) -> tuple[tuple[Verdict, ...], list[Diagnostic]]:
     """Return a verdict for each claim, and E04xx for each that fails, W0410 for each left open."""
     verdicts: list[Verdict] = []
     diagnostics: list[Diagnostic] = []
     for claim in scheme.expectations:
-        verdict = _verdict(claim, analysis, expansion)
+        verdict = _verdict(claim, analysis, expansion, weak)
         verdicts.append(verdict)
         if verdict.holds is False:
             diagnostics += _failed(scheme, verdict, analysis, expansion)
@@ -55,9 +59,15 @@ def decide(
 # --- verdicts ----------------------------------------------------------------------------------------
 
 
-def _verdict(claim: Expectation, analysis: Analysis, expansion: Expansion | None) -> Verdict:
+def _verdict(
+    claim: Expectation,
+    analysis: Analysis,
+    expansion: Expansion | None,
+    weak: WeakAnalysis | None,
+) -> Verdict:
     if claim.claim in ORDERS:
-        return _order_verdict(claim, analysis, expansion)
+        least = _at_least(claim.claim, expansion, weak)
+        return _order_verdict(claim, analysis, least)
     found, text = _property(claim.claim, analysis)
     wanted = claim.value is not False and claim.value != sympy.false
     holds = None if found is None else found == wanted
@@ -107,18 +117,32 @@ def _yes(value: bool | None) -> str:
     return "not decided" if value is None else "yes" if value else "no"
 
 
-def _order_verdict(claim: Expectation, analysis: Analysis, expansion: Expansion | None) -> Verdict:
+def _at_least(
+    name: str, expansion: Expansion | None, weak: WeakAnalysis | None
+) -> sympy.Expr | int | None:
+    """Return what an order is known to reach where it was not found."""
+    match name:
+        case "order":
+            return expansion.order_at_least if expansion is not None else None
+        case "weak_order":
+            return weak.weak_at_least if weak is not None else None
+        case "strong_order":
+            return weak.strong_at_least if weak is not None else None
+        case _:
+            return None
+
+
+def _order_verdict(
+    claim: Expectation, analysis: Analysis, least: sympy.Expr | int | None
+) -> Verdict:
     value = claim.value
     found = getattr(analysis, claim.claim)
     if not isinstance(value, sympy.Expr) or not value.is_Rational:
         return Verdict(claim, None, "not decided")
-    if claim.claim in ("strong_order", "weak_order"):
-        return Verdict(claim, None, "not analysed yet")
-    if found is None and claim.claim == "order" and expansion is not None:
-        least = expansion.order_at_least
-        if least and claim.operator == ">=" and least >= value:
+    if found is None and least:
+        if claim.operator == ">=" and least >= value:
             return Verdict(claim, True, f"at least {least}")
-        if least and claim.operator != ">=" and least > value:
+        if claim.operator != ">=" and least > value:
             return Verdict(claim, False, f"at least {least}")
     if found is None:
         return Verdict(claim, None, "not decided")

@@ -6,7 +6,7 @@ number such as ``exp(-lam)`` that does not go to 1 with ``h``. Nothing here is d
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -63,8 +63,8 @@ class SympyField:
 class Coefficients:
     """The field that holds all ``expressions``, and the way in and out of it.
 
-    ``replaced`` gives the value of a symbol (a noise in evaluation mode); ``scaled`` lists symbols that stand
-    for ``h`` times a constant. ``terms`` is the number of powers of h kept, relative to the first.
+    ``scaled`` lists symbols that stand for ``h`` times a constant. ``terms`` is the number of powers of h kept,
+    relative to the first.
     """
 
     def __init__(
@@ -72,23 +72,17 @@ class Coefficients:
         expressions: Iterable[sympy.Expr],
         *,
         terms: int,
-        replaced: Mapping[sympy.Symbol, sympy.Expr] | None = None,
         scaled: Sequence[str] = (),
     ) -> None:
         self.terms = terms
-        self.replaced = dict(replaced or {})
         self.scaled = tuple(scaled)
-        atoms, surds = _atoms([self.substituted(e) for e in expressions], self.scaled)
+        atoms, surds = _atoms(list(expressions), self.scaled)
         self.generators = tuple(atoms)
         self.ring, self._images = _field(self.generators, surds)
         self._cache: dict[sympy.Expr, Laurent] = {}
 
-    def substituted(self, expression: sympy.Expr) -> sympy.Expr:
-        return expression.xreplace(self.replaced) if self.replaced else expression
-
     def series(self, expression: sympy.Expr) -> Laurent:
         """Return ``expression`` as a series in h; raises NoSeriesError where there is none."""
-        expression = self.substituted(expression)
         if expression not in self._cache:
             self._cache[expression] = self._series(expression)
         return self._cache[expression]

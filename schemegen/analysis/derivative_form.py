@@ -45,7 +45,6 @@ class _Shifts:
 
     def __init__(self, reading: Reading) -> None:
         self.skeleton = reading.skeleton
-        self.replaced = reading.coefficients.replaced
         self.state = reading.skeleton.principal[0]
         self.symbols = [g for g in reading.coefficients.generators if g.is_Symbol]
         names = [f"g{i}" for i in range(len(self.symbols))]
@@ -138,7 +137,6 @@ class _Shifts:
         return result
 
     def _number(self, e: Exact) -> Number:
-        e = e.xreplace(self.replaced)
         if e in self.images:
             return self.images[e]
         if e.is_Rational:

@@ -16,12 +16,12 @@ import sympy
 
 from schemegen.analysis.coefficients import Coefficients, Laurent, NoSeriesError
 from schemegen.scheme.model import Noise
+from schemegen.scheme.moments import moment, moments_of
 from schemegen.series import Number
 
 __all__ = ["Draws", "Monomial", "Part", "in_root", "needs_root", "partitions"]
 
 H = sympy.Symbol("h")
-TWO_VALUED = {"bernoulli": (0, 1), "rademacher": (-1, 1)}
 COMPONENT = {"element": 0, "channel": 1}  # parity of the classes of equal components
 MOST_DEGREE = 12  # of a coefficient in the draws
 
@@ -91,30 +91,15 @@ class Draws:
         return [(exponents, self._rooted(part)) for exponents, part in parts]
 
     def _powers(self, expression: sympy.Expr, noise: Noise) -> list[tuple[int, sympy.Expr]]:
-        """Return ``expression`` as a polynomial in one draw; a draw of two values is linear in any case."""
-        if noise.symbol not in expression.free_symbols:
-            return [(0, expression)]
-        if noise.kind in TWO_VALUED:
-            low, high = (
-                expression.xreplace({noise.symbol: sympy.Integer(v)})
-                for v in TWO_VALUED[noise.kind]
-            )
-            if any(value.has(sympy.zoo, sympy.nan) for value in (low, high)):
-                raise NoSeriesError(f"`{expression}` has no value for each draw of `{noise.name}`")
-            return _line(noise.kind, low, high)
-        try:
-            polynomial = sympy.Poly(sympy.expand(expression), noise.symbol)
-        except sympy.PolynomialError:
-            raise NoSeriesError(
-                f"`{expression}` is no polynomial in the noise `{noise.name}`"
-            ) from None
-        if polynomial.degree() > MOST_DEGREE:
+        """Return ``expression`` as a polynomial in one draw, a Wiener increment as sqrt(h) times a normal one."""
+        powers = moments_of(expression, noise)
+        if powers is None:
+            raise NoSeriesError(f"`{expression}` is no polynomial in the noise `{noise.name}`")
+        if max(powers, default=0) > MOST_DEGREE:
             raise NoSeriesError(f"`{expression}` has too high a power of `{noise.name}`")
-        scale = H if noise.kind == "wiener" else None
-        return [
-            (degree, c if scale is None else c * sympy.sqrt(scale) ** degree)
-            for (degree,), c in polynomial.terms()
-        ]
+        if noise.kind == "wiener":
+            return [(degree, c * sympy.sqrt(H) ** degree) for degree, c in powers.items()]
+        return list(powers.items())
 
     def _expanded(self, parts: list[tuple[tuple[int, ...], sympy.Expr]]) -> tuple[Part, ...]:
         found = []
@@ -160,40 +145,15 @@ class Draws:
 
     # --- moments ----------------------------------------------------------------------------------
     def _moment(self, draw: int, power: int) -> Number:
-        """Return ``E xi^power``."""
-        noise, ring = self.noises[draw], self.ring
-        if power == 0:
-            return ring.one
-        match noise.kind:
-            case "wiener":
-                return ring.rational(_double_factorial(power - 1)) if power % 2 == 0 else ring.zero
-            case "gaussian":
-                if power % 2:
-                    return ring.zero
-                factor = ring.rational(_double_factorial(power - 1))
-                return factor * self._power(self._argument(noise, 0), power)
-            case "bernoulli":
-                return self._argument(noise, 0)
-            case "rademacher":
-                return ring.zero if power % 2 else ring.one
-            case _:  # uniform(a, b): sum a^i b^(n-i) / (n + 1)
-                low, high = (self._argument(noise, i) for i in (0, 1))
-                total = ring.zero
-                for i in range(power + 1):
-                    total += self._power(low, i) * self._power(high, power - i)
-                return total * ring.rational(1, power + 1)
-
-    def _argument(self, noise: Noise, index: int) -> Number:
-        series = self.coefficients.series(self._rooted(noise.arguments[index]))
+        """Return ``E xi^power``; of a normal draw of variance 1 for a Wiener increment."""
+        noise = self.noises[draw]
+        value = moment(noise, power)
+        if noise.kind == "wiener":
+            value = value.xreplace({H: sympy.Integer(1)})
+        series = self.coefficients.series(self._rooted(value))
         if series.numbers and (series.valuation or len(series.numbers) > 1):
             raise NoSeriesError(f"the noise `{noise.name}` depends on h")
         return series.numbers[0] if series.numbers else self.ring.zero
-
-    def _power(self, number: Number, exponent: int) -> Number:
-        result = self.ring.one
-        for _ in range(exponent):
-            result = result * number
-        return result
 
     def _cumulant(self, draw: int, exponents: tuple[int, ...]) -> Number:
         """Return the joint cumulant of ``xi^e`` for e in ``exponents``, one draw in all.
@@ -212,19 +172,6 @@ class Draws:
     def third_cumulant(self, draw: int) -> Number:
         """Return ``E (xi - E xi)^3``."""
         return self.cumulant(draw, (1, 1, 1))
-
-
-def _line(kind: str, low: sympy.Expr, high: sympy.Expr) -> list[tuple[int, sympy.Expr]]:
-    if kind == "bernoulli":
-        return [(0, low), (1, high - low)]
-    return [(0, (low + high) / 2), (1, (high - low) / 2)]
-
-
-def _double_factorial(n: int) -> int:
-    result = 1
-    for factor in range(n, 1, -2):
-        result *= factor
-    return result
 
 
 def in_root(expression: sympy.Expr) -> sympy.Expr:

@@ -27,7 +27,7 @@ from schemegen.analysis.order import (
 from schemegen.analysis.reading import Reading
 from schemegen.analysis.special_orders import special_orders
 from schemegen.analysis.values import NoSmallStepLimitError, skeleton
-from schemegen.scheme.model import Noise
+from schemegen.step.evaluation import StillRandomError, evaluated
 from schemegen.step.program import Program, Solve, walk
 
 __all__ = ["Expansion", "Failure", "expand", "read"]
@@ -86,7 +86,9 @@ def _expanded(
     sweeps: bool,
     keep: Callable[[Expansion], None],
 ) -> Expansion:
-    reading, replaced, chosen = _reading(unrolled(program) if sweeps else program, scaled)
+    noisy = bool(program.noises)
+    program = _without_noise(program)
+    reading, chosen = _reading(unrolled(program) if sweeps else program, scaled)
     failing = _advance(reading, order)
     nodes = min(order or max(4, (failing or reading.nodes) + 1), reading.nodes)
     result = Expansion(
@@ -98,7 +100,7 @@ def _expanded(
         order=failing - 1 if failing else None,
         order_at_least=failing - 1 if failing else reading.nodes,
         scaled=chosen,
-        noise_replaced=bool(replaced),
+        noise_replaced=noisy,
         notes=tuple(_remarks(order, nodes, failing)),
     )
     result = _with_orders(result, program, reading, failing)
@@ -160,15 +162,13 @@ def read(program: Program, nodes: int, scaled: Sequence[str] = ()) -> Reading:
 
     Raises:   NoSeriesError, NoSmallStepLimitError.
     """
-    reading, _, _ = _reading(program, scaled)
+    reading, _ = _reading(_without_noise(program), scaled)
     while reading.nodes < nodes:
         reading.advance()
     return reading
 
 
-def _reading(
-    program: Program, scaled: Sequence[str]
-) -> tuple[Reading, dict[sympy.Symbol, Exact], tuple[str, ...]]:
+def _reading(program: Program, scaled: Sequence[str]) -> tuple[Reading, tuple[str, ...]]:
     """Read the program; where it has no small-step limit, try one param as ``h`` times a constant."""
     if any(isinstance(s, Solve) and s.solver.method == "neumann" for s in program.statements):
         raise NoSeriesError(
@@ -176,60 +176,34 @@ def _reading(
             " u' = f unless f is linear",
             "W0406",
         )
-    replaced = _evaluation_mode(program)
     try:
-        return _start(program, replaced, scaled), replaced, tuple(scaled)
+        return _start(program, scaled), tuple(scaled)
     except (NoSmallStepLimitError, NoSeriesError):
         if scaled:
             raise
         for param in program.params:
             try:
-                return _start(program, replaced, (param.name,)), replaced, (param.name,)
+                return _start(program, (param.name,)), (param.name,)
             except (NoSmallStepLimitError, NoSeriesError):
                 continue
         raise
 
 
-def _start(program: Program, replaced: dict[sympy.Symbol, Exact], scaled: Sequence[str]) -> Reading:
-    coefficients = Coefficients(
-        _coefficients(program), terms=MOST_NODES + 4, replaced=replaced, scaled=scaled
-    )
+def _without_noise(program: Program) -> Program:
+    try:
+        return evaluated(program)
+    except StillRandomError as error:
+        raise NoSeriesError(f"{error}; see the modified SDE") from None
+
+
+def _start(program: Program, scaled: Sequence[str]) -> Reading:
+    coefficients = Coefficients(_coefficients(program), terms=MOST_NODES + 4, scaled=scaled)
     return Reading(program, skeleton(flatten(program), coefficients), coefficients)
 
 
 def _coefficients(program: Program) -> Iterable[Exact]:
     for statement in walk(program.statements):
         yield from (term.coefficient for term in getattr(statement, "terms", ()))
-
-
-def _evaluation_mode(program: Program) -> dict[sympy.Symbol, Exact]:
-    """Return the value of each noise in evaluation mode; noises must enter linearly.
-
-    Raises:   NoSeriesError for a noise that is drawn in evaluation too, or that enters otherwise.
-    """
-    symbols = [noise.symbol for noise in program.noises]
-    if not symbols:
-        return {}
-    for coefficient in _coefficients(program):
-        used = [s for s in symbols if s in coefficient.free_symbols]
-        if used and sympy.Poly(sympy.expand(coefficient), *used).total_degree() > 1:
-            raise NoSeriesError("a product of noises is not analysed yet")
-    return {noise.symbol: _evaluated(noise) for noise in program.noises}
-
-
-def _evaluated(noise: Noise) -> Exact:
-    if noise.active == "always" or noise.evaluation == "sample":
-        raise NoSeriesError(f"noise `{noise.name}` stays on in evaluation; not analysed yet")
-    zero = sympy.Integer(0)
-    match noise.kind:
-        case "bernoulli":
-            return noise.arguments[0] if noise.evaluation == "mean" else sympy.Integer(1)
-        case "uniform":
-            if noise.evaluation == "off":
-                return zero
-            return (noise.arguments[0] + noise.arguments[1]) / 2
-        case _:
-            return zero
 
 
 def _advance(reading: Reading, order: int | None) -> int | None:

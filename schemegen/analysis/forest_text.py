@@ -45,7 +45,11 @@ class ForestText:
 
     def forest(self, forest: Forest) -> str:
         """Return the trees in order; with several states each says which state it moves."""
-        return " ".join(sorted(self._root(slot, node) for slot, node in forest))
+        return " ".join(self.trees(forest))
+
+    def trees(self, forest: Forest) -> tuple[str, ...]:
+        """Return the texts of the trees, sorted."""
+        return tuple(sorted(self._root(slot, node) for slot, node in forest))
 
     def _root(self, slot: int, node: Node) -> str:
         text = self.tree(node)

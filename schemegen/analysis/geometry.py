@@ -13,7 +13,6 @@ from typing import Any
 import sympy
 
 from schemegen.analysis.expansion_model import Conserved
-from schemegen.analysis.linear import NotLinearError, replaced_noises
 from schemegen.analysis.linear_coefficients import number
 from schemegen.analysis.model import Geometry, Note
 from schemegen.analysis.parasitic import parasitic_growth, parasitic_roots
@@ -21,6 +20,7 @@ from schemegen.analysis.reals import RealField
 from schemegen.analysis.reversible import reversible
 from schemegen.analysis.stability import LinearAnalysis
 from schemegen.analysis.stages import RungeKutta, Stages, runge_kutta_form, stages
+from schemegen.step.evaluation import StillRandomError, evaluated
 from schemegen.step.program import Program
 
 __all__ = ["evaluated", "geometry", "with_conservation"]
@@ -31,7 +31,7 @@ Element = Any
 def geometry(program: Program, linear: LinearAnalysis) -> tuple[Geometry, list[Note]]:
     """Decide what the coefficients decide; the rest is None with a note."""
     notes: list[Note] = []
-    found = stages(program, evaluated(program))
+    found = stages(without_noise(program))
     roots = parasitic_roots(linear)
     result = Geometry(parasitic_roots=roots, parasitic_growth=parasitic_growth(linear, roots))
     if result.parasitic_roots is None:
@@ -63,12 +63,12 @@ def geometry(program: Program, linear: LinearAnalysis) -> tuple[Geometry, list[N
     return result, notes
 
 
-def evaluated(program: Program) -> dict[sympy.Symbol, sympy.Expr]:
-    """Return what stands for the noises in evaluation mode; nothing where they are no means."""
+def without_noise(program: Program) -> Program:
+    """Return the program in evaluation mode; as it is where a noise stays on."""
     try:
-        return replaced_noises(program)
-    except NotLinearError:
-        return {}
+        return evaluated(program)
+    except StillRandomError:
+        return program
 
 
 def with_conservation(

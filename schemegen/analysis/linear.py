@@ -12,8 +12,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import sympy
-
 from schemegen.analysis.linear_coefficients import (
     CoefficientField,
     NotRationalError,
@@ -21,6 +19,7 @@ from schemegen.analysis.linear_coefficients import (
     coefficients_of,
     laurent_product,
 )
+from schemegen.step.evaluation import StillRandomError, evaluated
 from schemegen.step.program import (
     ONES,
     Combine,
@@ -31,7 +30,7 @@ from schemegen.step.program import (
     walk,
 )
 
-__all__ = ["LinearStep", "NotLinearError", "characteristic", "linear_step", "replaced_noises"]
+__all__ = ["LinearStep", "NotLinearError", "characteristic", "linear_step"]
 
 Element = Any
 Laurent = dict[int, Element]
@@ -104,22 +103,6 @@ def _check_fields(program: Program) -> None:
             raise NotLinearError(
                 f"`{other}` and `{item.name}` act on one state; a step would depend on two numbers"
             )
-
-
-def replaced_noises(program: Program) -> dict[sympy.Symbol, sympy.Expr]:
-    """Return what stands for each noise in evaluation mode with ``eval mean``."""
-    found: dict[sympy.Symbol, sympy.Expr] = {}
-    half = sympy.Rational(1, 2)
-    for noise in program.noises:
-        if noise.evaluation != "mean":
-            raise NotLinearError(f"noise `{noise.name}` is not replaced by its mean in evaluation")
-        if noise.kind == "bernoulli":
-            found[noise.symbol] = noise.arguments[0]
-        elif noise.kind == "uniform":
-            found[noise.symbol] = (noise.arguments[0] + noise.arguments[1]) * half
-        else:
-            found[noise.symbol] = sympy.Integer(0)
-    return found
 
 
 class _Reader:
@@ -250,7 +233,8 @@ def linear_step(program: Program) -> LinearStep:
     """
     _check_fields(program)
     try:
-        coefficients = coefficient_field(coefficients_of(program), replaced_noises(program))
+        program = evaluated(program)
+        coefficients = coefficient_field(coefficients_of(program), {})
         history: dict[str, int] = {}
         for item in program.inputs:
             history[item.of] = max(item.lag, history.get(item.of, 0))
@@ -263,7 +247,7 @@ def linear_step(program: Program) -> LinearStep:
         for item in program.inputs:
             reader.values[item.name] = reader.values[f"{item.of}@{item.lag}"]
         reader.run(program.statements)
-    except NotRationalError as error:
+    except (NotRationalError, StillRandomError) as error:
         raise NotLinearError(str(error)) from error
     rows = [reader.values[f"{state.name}[n+1]"] for state in program.states]
     rows += [reader.values[of if lag == 1 else f"{of}@{lag - 1}"] for of, lag in remembered]

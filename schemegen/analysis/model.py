@@ -11,6 +11,7 @@ from typing import TypeAlias
 
 import sympy
 
+from schemegen.analysis.weak_model import ModifiedSDE
 from schemegen.diagnostics import Diagnostic
 from schemegen.scheme.model import Expectation, Interval
 
@@ -313,8 +314,8 @@ class Analysis:
     order: int | None
     stage_order: int | None
     embedded_order: int | None
-    strong_order: str | None
-    weak_order: str | None
+    strong_order: Exact | None
+    weak_order: Exact | None
     order_special: tuple[SpecialOrder, ...]
     order_conditions: tuple[OrderCondition, ...]
     principal_error: tuple[TreeTerm, ...]
@@ -333,6 +334,7 @@ class Analysis:
     limits: tuple[Limit, ...] | None = None
     contraction: Contraction | None = None
     depth_term: Exact | None = None
+    modified_sde: ModifiedSDE | None = None
     concrete: Concrete | None = None
     admissible: Admissible | None = None
     diagnostics: tuple[Diagnostic, ...] = field(default=(), compare=False)

@@ -23,9 +23,9 @@ from schemegen.analysis.coefficients import Coefficients, NoSeriesError
 from schemegen.analysis.draws import COMPONENT, Draws, Monomial, in_root, needs_root, partitions
 from schemegen.analysis.operations import Linear, Operations, flatten
 from schemegen.analysis.values import Skeleton, skeleton
-from schemegen.scheme.model import Noise
 from schemegen.series import Colour, Number
 from schemegen.series.exotic import Forest, Graded, Node, Operators, nodes_of
+from schemegen.step.evaluation import averaged
 from schemegen.step.program import ONES, Combine, Evaluate, Program, Solve, walk
 
 __all__ = ["Memory", "RandomStep"]
@@ -89,13 +89,10 @@ class RandomStep:
 
     # --- the program at h = 0 ---------------------------------------------------------------------
     def _skeleton(self, scaled: Sequence[str]) -> Skeleton:
-        means = {noise.symbol: _mean(noise) for noise in self.program.noises}
-
         def settled(e: sympy.Expr) -> sympy.Expr:
-            value = e.xreplace(means)
-            if value.has(sympy.zoo, sympy.nan):
-                raise NoSeriesError(f"`{e}` has no value at the mean of its noise")
-            return in_root(value) if self.root else value
+            for noise in self.program.noises:
+                e = averaged(e, noise)
+            return in_root(e) if self.root else e
 
         operations = flatten(self.program)
         steps = tuple(
@@ -481,16 +478,6 @@ def _no_limit(state: str, value: Series) -> str:
     )
     reason = ": a noise of the size of the state acts on it" if noisy else ""
     return f"`{state}[n+1]` does not tend to `{state}[n]` as h tends to 0{reason}"
-
-
-def _mean(noise: Noise) -> sympy.Expr:
-    match noise.kind:
-        case "bernoulli":
-            return noise.arguments[0]
-        case "uniform":
-            return (noise.arguments[0] + noise.arguments[1]) / 2
-        case _:
-            return sympy.Integer(0)
 
 
 def _coefficients(program: Program) -> Iterator[Any]:

@@ -95,12 +95,12 @@ class _Reading:
 
     def equation(self) -> ModifiedSDE:
         generator_terms = tuple(self._terms(self.found, self.text.forest))
-        obstacles = [term for term in generator_terms if term.roots > 2]
+        obstacles = [term for term in generator_terms if len(term.trees) > 2]
         first = min((term.h_power for term in obstacles), default=None)
         exists_to = sympy.Integer(self.levels)
         if first is not None:
-            below = [t.h_power for t in generator_terms if t.h_power < first]
-            exists_to = max(below, default=first - sympy.Rational(1, self.step.unit))
+            halves = any(not term.h_power.is_Integer for term in generator_terms)
+            exists_to = first - (sympy.Rational(1, 2) if halves else 1)
         stopping = tuple(term for term in obstacles if term.h_power == first)
         small = of_roots(self.found, (1,))
         diffusive = any(len(forest) > 1 for forest in self.found.get(self.step.unit, {}))
@@ -121,7 +121,7 @@ class _Reading:
         for power, level in series.items():
             for forest, number in level.items():
                 for h_power, coefficient in self._exact(power, number):
-                    yield ForestTerm(text(forest), len(forest), h_power, coefficient)
+                    yield ForestTerm(text(forest), self.text.trees(forest), h_power, coefficient)
 
     def _exact(self, power: int, number: Number) -> Iterator[tuple[Exact, Exact]]:
         """Yield powers of h and coefficients; a scaled symbol stands for h times a constant."""
@@ -148,7 +148,8 @@ class _Reading:
                 name, factor = self.text.matrix(forest)
                 for h_power, coefficient in self._exact(power, number):
                     if h_power <= most:
-                        yield ForestTerm(name, 2, h_power, factor * coefficient)
+                        trees = self.text.trees(forest)
+                        yield ForestTerm(name, trees, h_power, factor * coefficient)
 
     def skewed(self, sde: ModifiedSDE) -> Iterator[Skewness]:
         """Yield the noises whose third central moment is not 0, where three trees are the obstacle."""
@@ -167,7 +168,7 @@ class _Reading:
             term = sde.obstacles[0]
             text = (
                 f"no SDE beyond h^{sde.exists_to}: the generator has the product `{term.term}` of "
-                f"{term.roots} trees at h^{term.h_power}"
+                f"{len(term.trees)} trees at h^{term.h_power}"
             )
             if sde.only_when:
                 text += f", which is 0 only for {sde.only_when}"

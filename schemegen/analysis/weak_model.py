@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from schemegen.analysis.model import Exact
+import sympy
 
 __all__ = ["Area", "ForestTerm", "ModifiedSDE", "Skewness", "WeakAnalysis"]
 
 
 @dataclass(frozen=True, slots=True)
 class ForestTerm:
-    """``coefficient * h^h_power`` times what ``term`` stands for; ``roots`` is the order of its derivatives.
+    """``coefficient * h^h_power`` times what ``term`` stands for; ``trees`` are its factors, one for
+    each derivative.
 
     ``f f[g]`` in a generator is ``sum_ij f_i (f'g)_j d_i d_j``; equal letters mark equal components, so
     ``f.i f.i`` is ``sum_i f_i^2 d_i d_i`` (capital letters: equal channels). In a diffusion matrix ``f g^T`` and
@@ -19,9 +20,9 @@ class ForestTerm:
     """
 
     term: str
-    roots: int
-    h_power: Exact
-    coefficient: Exact
+    trees: tuple[str, ...]
+    h_power: sympy.Expr
+    coefficient: sympy.Expr
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +39,8 @@ class ModifiedSDE:
     diffusion_squared: tuple[ForestTerm, ...]
     stratonovich_drift: tuple[tuple[str, tuple[ForestTerm, ...]], ...]
     generator: tuple[ForestTerm, ...]
-    exists_to: Exact
-    truncation: Exact
+    exists_to: sympy.Expr
+    truncation: sympy.Expr
     obstacles: tuple[ForestTerm, ...]
     scaling: str
     only_when: str | None
@@ -51,8 +52,8 @@ class Skewness:
     """The third central moment of a noise that stands against a modified SDE at ``h_power``."""
 
     noise: str
-    moment: Exact
-    h_power: Exact
+    moment: sympy.Expr
+    h_power: sympy.Expr
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +69,9 @@ class WeakAnalysis:
     """Orders are None where they were not found; the notes of the analysis say why."""
 
     sde: ModifiedSDE | None = None
-    weak_order: Exact | None = None
-    weak_at_least: Exact | None = None
-    strong_order: Exact | None = None
-    strong_at_least: Exact | None = None
+    weak_order: sympy.Expr | None = None
+    weak_at_least: sympy.Expr | None = None
+    strong_order: sympy.Expr | None = None
+    strong_at_least: sympy.Expr | None = None
     skewed: tuple[Skewness, ...] = ()
     areas: tuple[Area, ...] = ()

@@ -187,6 +187,7 @@ CONSTRUCTORS: dict[str, Callable[..., nn.Module]] = {
     "Solver": solvers.Solver,
     **{cls.__name__: cls for cls in noise.NOISES.values()},
     "Drop": noise.Drop,
+    "Power": noise.Power,
     "Kept": noise.Kept,
     **{f"nn.{name}": getattr(nn, name) for name in (*KERNELS, *ACTIVATIONS)},
 }

@@ -17,6 +17,7 @@ from schemegen.backends.implicit import solve
 from schemegen.backends.initial import raw_parameter
 from schemegen.backends.names import attribute, variable
 from schemegen.backends.plan import Register, StepPlan, live, remembered, states_of, widths
+from schemegen.backends.powers import in_powers, power_symbol, powers_in
 from schemegen.diagnostics import Diagnostic, SchemeError
 from schemegen.exact import is_zero as vanishes
 from schemegen.network.noise import NOISES
@@ -399,6 +400,7 @@ class Step:
 
     def add(self, total: Ref | None, coefficient: sympy.Expr, value: str, name: str) -> Ref:
         """Write ``total + coefficient * value``; ``total`` None is zero."""
+        coefficient = in_powers(coefficient, self.program.noises)
         if value == ONES:
             return self.add_constant(total, coefficient, name)
         if value in self.pending:
@@ -427,7 +429,11 @@ class Step:
     def add_scaled(self, total: Ref | None, coefficient: sympy.Expr, tensor: Ref, name: str) -> Ref:
         """Write a term whose coefficient is a tensor, with its own backward draw where declared."""
         factor = write(self.builder, coefficient, self.tensors(coefficient), f"{name}_c")
-        noises = [n for n in self.program.noises if n.symbol in coefficient.free_symbols]
+        noises = [
+            n
+            for n in self.program.noises
+            if n.symbol in coefficient.free_symbols or any(powers_in(coefficient, n))
+        ]
         if any(noise.backward != "same" for noise in noises):
             symbols = {**self.tensors(coefficient), **self.reverse}
             back = write(self.builder, coefficient, symbols, f"{name}_back")
@@ -455,12 +461,18 @@ class Step:
             if param.symbol in coefficient.free_symbols and param.symbol not in self.symbols:
                 self.symbols[param.symbol] = self.param(param)
         for noise in self.program.noises:
-            if noise.symbol in coefficient.free_symbols and noise.symbol not in self.symbols:
-                self.symbols[noise.symbol] = self.noise(noise, noise.evaluation, "")
-                if noise.backward == "redraw":
-                    self.reverse[noise.symbol] = self.noise(noise, noise.evaluation, "_back")
-                elif noise.backward == "mean":
-                    self.reverse[noise.symbol] = self.noise(noise, "mean", "_back")
+            powers = tuple(powers_in(coefficient, noise))
+            used = powers or noise.symbol in coefficient.free_symbols
+            if used and noise.symbol not in self.symbols:
+                self.symbols[noise.symbol] = self.noise(noise, "")
+                if noise.backward != "same":
+                    self.reverse[noise.symbol] = self.noise(noise, "_back")
+            for power in powers:
+                symbol = power_symbol(noise, power)
+                if symbol not in self.symbols:
+                    self.symbols[symbol] = self.power(noise, power, self.symbols, "")
+                    if noise.backward != "same":
+                        self.reverse[symbol] = self.power(noise, power, self.reverse, "_back")
         return self.symbols
 
     def param(self, param: Param) -> Value:
@@ -485,21 +497,40 @@ class Step:
         self.network.coefficients[owner] = param
         return write_value(self.builder, param, self.builder.attribute(place), variable(param.name))
 
-    def noise(self, noise: Noise, evaluation: str, suffix: str) -> Value:
-        """Write one draw, shaped like the state; learnable arguments are tensors."""
+    def noise(self, noise: Noise, suffix: str) -> Value:
+        """Write one draw, shaped like the state."""
         place = Place(attribute(noise.name) + suffix)
-        active = noise.active
-        if suffix and noise.backward == "mean":
-            active, evaluation = "never", "mean"
-        kind = NOISES[noise.kind].__name__
-        options = (noise.scope, active, evaluation)
-        self.builder.declare_module(place, Construction(kind, options))
+        self.builder.declare_module(place, module_of(noise, suffix))
+        like = self.values[f"{self.network.program.states[0].name}[n]"]
+        arguments = (like, *self.arguments(noise))
+        return self.builder.module(place, arguments, variable(noise.name) + suffix)
+
+    def power(
+        self, noise: Noise, power: int, draws: Mapping[sympy.Symbol, Value], suffix: str
+    ) -> Value:
+        """Write a power of a draw, in evaluation its mean."""
+        name = f"{noise.name}_{power}"
+        place = Place(f"{attribute(noise.name)}_power{power}{suffix}")
+        inner = module_of(noise, suffix)
+        self.builder.declare_module(place, Construction("Power", (power,), (inner,)))
+        arguments = (draws[noise.symbol], *self.arguments(noise))
+        return self.builder.module(place, arguments, variable(name) + suffix)
+
+    def arguments(self, noise: Noise) -> tuple[Value, ...]:
+        """Write what the draws of a noise depend on; learnable arguments are tensors."""
         values = []
         for argument in noise.parameters:
             known = self.coefficient(argument)
             values.append(write(self.builder, known, self.tensors(known), f"{noise.name}_p"))
-        like = self.values[f"{self.network.program.states[0].name}[n]"]
-        return self.builder.module(place, (like, *values), variable(noise.name) + suffix)
+        return tuple(values)
+
+
+def module_of(noise: Noise, suffix: str) -> Construction:
+    """Return the module that draws a noise, or what stands for it on the way back."""
+    options = (noise.scope, noise.active, noise.evaluation)
+    if suffix and noise.backward == "mean":
+        options = (noise.scope, "never", "mean")
+    return Construction(NOISES[noise.kind].__name__, options)
 
 
 def earlier(register: Register) -> Register:

@@ -16,6 +16,7 @@ __all__ = [
     "Gaussian",
     "Kept",
     "Noise",
+    "Power",
     "Rademacher",
     "Uniform",
     "Wiener",
@@ -43,6 +44,10 @@ class Noise(nn.Module):
     def mean(self, *arguments: float | Tensor) -> float | Tensor:
         """Return the expectation."""
         return 0.0
+
+    def moment(self, power: int, *arguments: float | Tensor) -> float | Tensor:
+        """Return ``E xi^power`` for a power of 2 and more."""
+        raise NotImplementedError
 
     def off(self, *arguments: float | Tensor) -> float | Tensor:
         """Return the value that stands for the absence of noise."""
@@ -79,6 +84,11 @@ class Wiener(Noise):
         (h,) = arguments
         return out.normal_() * (torch.sqrt(h) if isinstance(h, Tensor) else math.sqrt(h))
 
+    def moment(self, power: int, *arguments: float | Tensor) -> float | Tensor:
+        return (
+            0.0 if power % 2 else math.prod(range(power - 1, 0, -2)) * arguments[0] ** (power // 2)
+        )
+
 
 class Gaussian(Noise):
     """N(0, s^2)."""
@@ -86,6 +96,9 @@ class Gaussian(Noise):
     def draw(self, out: Tensor, *arguments: float | Tensor) -> Tensor:
         (s,) = arguments
         return out.normal_() * s
+
+    def moment(self, power: int, *arguments: float | Tensor) -> float | Tensor:
+        return 0.0 if power % 2 else math.prod(range(power - 1, 0, -2)) * arguments[0] ** power
 
 
 class Bernoulli(Noise):
@@ -96,6 +109,9 @@ class Bernoulli(Noise):
         return out.uniform_().lt(p).to(out.dtype) if isinstance(p, Tensor) else out.bernoulli_(p)
 
     def mean(self, *arguments: float | Tensor) -> float | Tensor:
+        return arguments[0]
+
+    def moment(self, power: int, *arguments: float | Tensor) -> float | Tensor:
         return arguments[0]
 
     def off(self, *arguments: float | Tensor) -> float | Tensor:
@@ -116,12 +132,33 @@ class Uniform(Noise):
         a, b = arguments
         return (a + b) / 2
 
+    def moment(self, power: int, *arguments: float | Tensor) -> float | Tensor:
+        a, b = arguments
+        return sum(a**i * b ** (power - i) for i in range(power + 1)) / (power + 1)
+
 
 class Rademacher(Noise):
     """1 or -1, each with probability 1/2."""
 
     def draw(self, out: Tensor, *arguments: float | Tensor) -> Tensor:
         return out.bernoulli_(0.5) * 2 - 1
+
+    def moment(self, power: int, *arguments: float | Tensor) -> float | Tensor:
+        return 1.0 - power % 2
+
+
+class Power(nn.Module):
+    """A power of a draw, and in its place ``E xi^k`` where none is drawn: not the power of the mean."""
+
+    def __init__(self, noise: Noise, power: int) -> None:
+        super().__init__()
+        self.power = power
+        self.noise = noise
+
+    def forward(self, draw: Tensor, *arguments: float | Tensor) -> Tensor:
+        if self.noise.drawing() or self.noise.evaluation == "off":
+            return draw**self.power
+        return torch.ones_like(draw) * self.noise.moment(self.power, *arguments)
 
 
 class Absent(torch.autograd.Function):

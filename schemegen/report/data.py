@@ -27,6 +27,7 @@ from schemegen.analysis.model import (
     Stability,
     TreeTerm,
 )
+from schemegen.report.noise import sde_data
 from schemegen.scheme.expressions import format_exact
 from schemegen.scheme.model import Interval, Scheme
 
@@ -76,8 +77,8 @@ def analysis_data(analysis: Analysis, scheme: Scheme | None = None) -> dict[str,
         "order": a.order,
         "stage_order": a.stage_order,
         "embedded_order": a.embedded_order,
-        "strong_order": a.strong_order,
-        "weak_order": a.weak_order,
+        "strong_order": a.strong_order and str(a.strong_order),
+        "weak_order": a.weak_order and str(a.weak_order),
         "order_nearly": a.order_nearly
         and {"order": a.order_nearly.order, "within": a.order_nearly.within},
         "order_special": [{"when": item.when, "order": item.order} for item in a.order_special],
@@ -90,7 +91,7 @@ def analysis_data(analysis: Analysis, scheme: Scheme | None = None) -> dict[str,
         "depth_term": None
         if a.depth_term is None
         else {"term": "f_t", "h_power": 1, "coefficient": format_exact(a.depth_term)},
-        "modified_sde": None,
+        "modified_sde": a.modified_sde and sde_data(a.modified_sde),
         "admissible": a.admissible and _admissible(a.admissible),
         "stability": _stability(a.stability),
         "geometry": _geometry(a.geometry),

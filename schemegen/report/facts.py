@@ -18,6 +18,7 @@ from schemegen.analysis.model import (
 )
 from schemegen.language import print_expression
 from schemegen.language.nodes import Index
+from schemegen.report.noise import equation_lines
 from schemegen.report.notation import Script, number, signed_sum
 from schemegen.scheme.expressions import shortened
 from schemegen.scheme.model import Equations, Scheme, Tableaus
@@ -117,6 +118,7 @@ def facts(analysis: Analysis, scheme: Scheme | None, script: Script) -> tuple[Fa
         *_structure(analysis, claims, script),
         *_limits(analysis, scheme, script),
         *_depth(analysis, script),
+        *_sde(analysis, script),
         *_concrete(analysis, script),
         *_cost(analysis, scheme),
     ]
@@ -302,6 +304,12 @@ def _depth(a: Analysis, script: Script) -> Iterator[Fact]:
             "depth adds",
             f"{text} to the modified equation, for weights smooth in depth",
         )
+
+
+def _sde(a: Analysis, script: Script) -> Iterator[Fact]:
+    """The modified equation with noise, a line each for drift, diffusion and what they are worth."""
+    for label, text in equation_lines(a.modified_sde, script) if a.modified_sde is not None else ():
+        yield Fact("modified_sde", label, text)
 
 
 def _concrete(a: Analysis, script: Script) -> Iterator[Fact]:

@@ -31,13 +31,12 @@ LEVELS = 2
 LABELS = {"A_alpha_degrees": "A(alpha)", "ssp": "SSP", "fsal": "first same as last"}
 
 # Keys that most schemes lack for good: their absence needs no line on a terminal, JSON says why.
-ABSENT = frozenset(
-    {"strong_order", "weak_order", "embedded_order", "error_constant", "stage_order", "admissible"}
-)
+ABSENT = frozenset({"embedded_order", "error_constant", "stage_order", "admissible"})
+OF_NOISE = frozenset({"strong_order", "weak_order", "modified_sde"})
 
 # The keys whose notes a short report repeats; the others are in the full one.
 HEADLINES = frozenset(
-    {"order", "consistent", "modified_equation", "modified_sde"}
+    {"order", "consistent", "modified_equation"}
     | {"stability", "stability.zero_stable", "zero_stable", "stability.function", "function"}
 )
 
@@ -269,13 +268,15 @@ def _notes(analysis: Analysis, width: int, full: bool) -> Iterator[str]:
     """Yield what was not decided or was assumed; notes that carry a warning's code stand in its line."""
     said: dict[str, list[str]] = {}
     for note in analysis.notes:
-        if note.code is None and note.key not in ABSENT and (full or note.key in HEADLINES):
+        if note.key in OF_NOISE:
+            shown = analysis.kind == "stochastic"
+            shown = shown and (note.key == "modified_sde" or getattr(analysis, note.key) is None)
+        else:
+            shown = note.key not in ABSENT and (full or note.key in HEADLINES)
+        if note.code is None and shown:
             key = note.key.rpartition(".")[2]
             key = LABELS.get(key, key.replace("_", " "))
             said.setdefault(note.text, []).append(key)
-    for key in ("strong_order", "weak_order"):
-        if analysis.kind == "stochastic" and getattr(analysis, key) is None:
-            said.setdefault("not analysed yet for noise", []).append(key.replace("_", " "))
     if not said:
         return
     yield ""

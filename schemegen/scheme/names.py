@@ -30,6 +30,7 @@ class Names:
     spans: dict[str, Span] = field(default_factory=dict)
     values: dict[str, sympy.Expr] = field(default_factory=lambda: {"h": sympy.Symbol("h")})
     used: set[str] = field(default_factory=set)
+    increments: set[str] = field(default_factory=set)  # noises that are of the size sqrt(h)
 
     def declare(self, name: Name, kind: str) -> bool:
         """Enter a name; a reserved one is E0303, a second declaration E0302."""

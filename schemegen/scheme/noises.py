@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sympy
-
 from schemegen import exact
 from schemegen.diagnostics import Span
 from schemegen.language.nodes import Attribute, Call, Declaration
@@ -11,6 +9,7 @@ from schemegen.scheme.attributes import Attributes
 from schemegen.scheme.declarations import plain
 from schemegen.scheme.expressions import coefficient, format_exact
 from schemegen.scheme.model import Coefficient, Noise, Schedule
+from schemegen.scheme.moments import mean, off
 from schemegen.scheme.names import Names
 
 __all__ = ["KINDS", "noises", "probabilities"]
@@ -102,32 +101,23 @@ def noises(names: Names, node: Declaration) -> tuple[Noise, ...]:
             compute,
         )
         found_noises.append(noise)
+        if kind == "wiener":
+            names.increments.add(noise.name)
         _mean_differs(names, noise, attributes)
     return tuple(found_noises)
 
 
-def mean(noise: Noise) -> Coefficient:
-    """Return the mean of a noise."""
-    match noise.kind:
-        case "bernoulli":
-            return noise.arguments[0]
-        case "uniform":
-            return (noise.arguments[0] + noise.arguments[1]) / 2
-        case _:
-            return sympy.Integer(0)
-
-
 def _mean_differs(names: Names, noise: Noise, attributes: Attributes) -> None:
-    """Warn where ``eval off`` (the value 1) is not the mean that training has (W0506)."""
+    """Warn where what ``eval off`` puts is not the mean that training has (W0506)."""
     if noise.evaluation != "off" or noise.active == "always":
         return
     value = mean(noise)
-    off = sympy.Integer(1) if noise.kind in {"bernoulli", "uniform"} else sympy.Integer(0)
-    if not exact.equal(value, off):
+    absent = off(noise)
+    if not exact.equal(value, absent):
         names.report.add(
             "W0506",
             f"mean of `{noise.name}` is {format_exact(value)} in training and "
-            f"{format_exact(off)} with `eval off`",
+            f"{format_exact(absent)} with `eval off`",
             attributes["eval"].span,
             "use `eval mean`, or divide by the mean",
         )

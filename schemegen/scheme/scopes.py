@@ -239,10 +239,11 @@ def _terms(root: Expression) -> list[Expression]:
 
 
 def ask_for_step_size(scope: Scope, value: Expression, drifts: set[str]) -> None:
-    """Pedantic: a drift that enters a state without the factor ``h`` (W0313)."""
+    """Pedantic: a drift that enters a state without ``h`` (W0313); an increment of a path is of its size."""
+    sized = {"h"} | scope.names.increments
     for term in _terms(value):
         called = [node for node in parts(term) if isinstance(node, Call) and node.name in drifts]
-        has_h = any(isinstance(node, Name) and node.id == "h" for node in parts(term))
+        has_h = any(isinstance(node, Name) and node.id in sized for node in parts(term))
         if called and not has_h:
             fixed = f"h*{term.span.text}"
             scope.names.report.add(

@@ -281,8 +281,6 @@ def _principal_root(subject: Subject, z: Any) -> Any:
         name: mpmath.mpf(int(value.p)) / int(value.q) for name, value in subject.numbers.items()
     }
     symbols["h"] = mpmath.mpf(1)
-    for noise in subject.program.noises:
-        symbols[noise.name] = mpmath.mpf(str(subject.values(1.0)[noise.name]))
     digits = mpmath.mp.dps + 10
     arithmetic = Arithmetic(
         lambda item: mpmath.mpf(str(item.evalf(digits))), symbols, functions_of(mpmath)

@@ -14,6 +14,7 @@ import sympy
 from schemegen.analysis.expansion import Expansion
 from schemegen.scheme.model import Constant, Param
 from schemegen.step.arithmetic import Arithmetic, functions_of
+from schemegen.step.evaluation import evaluated
 from schemegen.step.interpret import run
 from schemegen.step.program import Combine, Program, Solve, Statement, walk
 from schemegen.verification.problem import LONG
@@ -53,7 +54,7 @@ class Rounded(Arithmetic):
 
 @dataclass(frozen=True)
 class Subject:
-    """A program with the numbers its symbols stand for.
+    """A program in evaluation mode with the numbers its symbols stand for.
 
     ``principal`` states obey the modified equation, ``auxiliary`` ones follow them; ``scaled`` params stand for h
     times a constant. ``numbers`` are the exact values of params and schedules, chosen where none is declared.
@@ -67,21 +68,11 @@ class Subject:
     known: dict[Any, Rounded] = field(default_factory=dict)
 
     def values(self, h: Any) -> dict[str, Any]:
-        """Return the numbers of h, params, schedules and noises (their means)."""
+        """Return the numbers of h, params and schedules."""
         values: dict[str, Any] = {"h": h}
         for name, exact in self.numbers.items():
             value = LONG(int(exact.p)) / int(exact.q)
             values[name] = value * h if name in self.scaled else value
-        for noise in self.program.noises:
-            numbers = [number(argument, values) for argument in noise.arguments]
-            match noise.kind:
-                case "bernoulli":
-                    mean = numbers[0]
-                case "uniform":
-                    mean = (numbers[0] + numbers[1]) / 2
-                case _:
-                    mean = LONG(0)
-            values[noise.name] = mean
         return values
 
     def arithmetic(self, h: Any) -> Rounded:
@@ -115,6 +106,7 @@ def subject_of(
 
     ``solved``: implicit groups are iterated to the solution, whatever number of sweeps is declared.
     """
+    program = evaluated(program)
     if solved:
         program = replace(program, statements=tuple(map(_solved, program.statements)))
     chosen = dict(numbers) if numbers is not None else chosen_numbers(program)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from schemegen.analysis.expansion import expand
 from schemegen.analysis.model import Analysis
+from schemegen.step.evaluation import StillRandomError, evaluated
 from schemegen.step.program import Program
 from schemegen.verification.convergence import convergence
 from schemegen.verification.geometry import geometry
@@ -26,6 +27,18 @@ def verify(program: Program, analysis: Analysis) -> tuple[Check, ...]:
 
 
 def _checks(program: Program, analysis: Analysis) -> Iterator[Check]:
+    try:
+        evaluated(program)
+    except StillRandomError as error:
+        yield Check("noise", "step without noise", "", str(error), note="only claims are read")
+    else:
+        yield from _measured(program, analysis)
+    for verdict in analysis.verdicts:
+        claim = f"expect {verdict.expectation}"
+        yield Check("expect", claim, "as declared", verdict.found, verdict.holds, "by the analysis")
+
+
+def _measured(program: Program, analysis: Analysis) -> Iterator[Check]:
     expansion = expand(program)
     subject = subject_of(program, expansion, solved=True)
     if subject.numbers:
@@ -34,6 +47,3 @@ def _checks(program: Program, analysis: Analysis) -> Iterator[Check]:
     yield from convergence(subject, analysis)
     yield from linear(subject, analysis)
     yield from geometry(subject, analysis)
-    for verdict in analysis.verdicts:
-        claim = f"expect {verdict.expectation}"
-        yield Check("expect", claim, "as declared", verdict.found, verdict.holds, "by the analysis")

@@ -74,7 +74,7 @@ def test_what_fails_says_what_was_found(name: str, claim: str, code: str, said: 
 
 
 def test_what_is_open_is_not_taken_as_true() -> None:
-    (found,) = claimed("euler_maruyama", "weak_order = 1")
+    (found,) = claimed("lm_stochastic_depth", "strong_order = 1")
     assert found.code == "W0410"
     assert found.help == "it is not taken as true"
 

@@ -319,7 +319,7 @@ def test_noise_is_read_in_evaluation_mode() -> None:
     assert {t.tree: t.coefficient for t in equation.field[0][1]} == {"f": p, "f[f]": -(p**2) / 2}
 
 
-def test_noise_that_stays_on_or_multiplies_is_not_analysed() -> None:
+def test_noise_that_stays_on_has_no_mean_step_and_products_have_one() -> None:
     def scheme(coefficient: sympy.Expr, *noises: Noise) -> Program:
         return program(
             [evaluate("k", "f", "u[n]"), combine("u[n+1]", (1, "u[n]"), (coefficient, "k"))],
@@ -329,10 +329,11 @@ def test_noise_that_stays_on_or_multiplies_is_not_analysed() -> None:
     a, b = sympy.symbols("a b")
     always = scheme(H * a, Noise("a", "uniform", (Q(0), Q(1)), SPAN, active="always"))
     squared = scheme(H * a * b, *(Noise(n, "uniform", (Q(0), Q(1)), SPAN) for n in "ab"))
-    for program_ in (always, squared):
-        result = expand(program_)
-        assert not result.is_series
-        assert "not analysed yet" in result.notes[0].text
+    result = expand(always)
+    assert not result.is_series
+    assert "stays on in evaluation" in result.notes[0].text
+    result = expand(squared)
+    assert result.limit == (("u", (("f", Q(1, 4)),)),)
 
 
 def test_orders_asked_for_keep_that_many_nodes() -> None:

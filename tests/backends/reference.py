@@ -12,6 +12,7 @@ from schemegen.scheme.model import Constant, Drift, Equations, MapDefinition, Sc
 from schemegen.scheme.network import Block, Layer, NetworkSpec, Stage
 from schemegen.step import lower
 from schemegen.step.arithmetic import Arithmetic, functions_of
+from schemegen.step.evaluation import at_means
 from schemegen.step.interpret import run
 from schemegen.step.program import Program
 
@@ -186,10 +187,6 @@ class Walk:
             else:
                 value = values[0] + (values[1] - values[0]) * sympy.Rational(at, max(last, 1))
             symbols[schedule.name] = number(value)
-        for noise in self.program.noises:
-            arguments = [arithmetic.coefficient(item) for item in noise.arguments]
-            mean = {"bernoulli": lambda p: p, "uniform": lambda a, b: (a + b) / 2}.get(noise.kind)
-            symbols[noise.name] = mean(*arguments) if mean else 0.0
         symbols["h"] = arithmetic.coefficient(sympy.S(self.program.step_size))
         return arithmetic
 
@@ -283,7 +280,7 @@ def compare(prog: Program, spec: NetworkSpec, module: fx.GraphModule, seed: int 
         for name in prog.start.zero:
             states[name] = torch.zeros_like(states[principal[0]])
         states = {state.name: states[state.name] for state in prog.states}
-        wanted = Walk(prog, spec, module).follow(states)
+        wanted = Walk(at_means(prog), spec, module).follow(states)
         first = next(node for node in module.graph.nodes if node.name.startswith("head_"))
         found = record[first.args[0].name] if first.op == "call_module" else record[first.name]
         expected = torch.cat([wanted[name] for name in principal], 1)
