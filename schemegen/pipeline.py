@@ -144,7 +144,7 @@ def prepare(
 def emit(unit: Unit, *, seed: int = 0, backprop: str = "store") -> GraphModule:
     """Generate the network of a scheme as one graph; ``seed`` decides its initial weights.
 
-    ``backprop``: ``store``, ``checkpoint=K`` or ``auto``, see ``docs/backprop.md``.
+    ``backprop``: ``store``, ``checkpoint=K``, ``reversible`` or ``auto``, see ``docs/backprop.md``.
     """
     from schemegen.backends import emit_graph, request
 
@@ -244,7 +244,7 @@ def build(
     Args:
         network:  the name of a network of the file or the zoo, or a path; where not given, the network
                   of the file, or else ``digits``.
-        backprop: what the backward pass keeps: ``store``, ``checkpoint=K`` or ``auto``.
+        backprop: what the backward pass keeps: ``store``, ``checkpoint=K``, ``reversible`` or ``auto``.
         values:   exact numbers that replace params: ``k="1/10"``.
     """
     return emit(_unit(scheme, network, values), backprop=backprop)

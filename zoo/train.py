@@ -39,7 +39,7 @@ def parser() -> argparse.ArgumentParser:
     new.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
     new.add_argument("--amp", action="store_true", help="bfloat16 autocast")
     new.add_argument("--compile", action="store_true", help="torch.compile the network")
-    new.add_argument("--backprop", default="store", help="store, checkpoint=K or auto")
+    new.add_argument("--backprop", default="store", help="store, checkpoint=K, reversible or auto")
     new.add_argument("--deterministic", action="store_true", help="repeatable kernels everywhere")
     new.add_argument("--quiet", dest="progress", action="store_false", help="only the last line")
     return new

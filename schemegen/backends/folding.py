@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from torch import fx, nn
@@ -14,7 +14,7 @@ from schemegen.backends.plan import StepPlan
 from schemegen.network.replay import Call, Chain, Plan
 from schemegen.network.solvers import evaluate
 
-__all__ = ["Cut", "cuts", "fold"]
+__all__ = ["CHAIN", "Cut", "cuts", "fold"]
 
 CHAIN = "chain"
 LABEL = re.compile(r"^stage\d+_step\d+_")
@@ -71,21 +71,33 @@ class _Owners:
         return self.targets.index(target)
 
 
-def fold(module: SchemeNetwork, steps: Sequence[StepPlan], plan: Plan) -> SchemeNetwork:
+def fold(
+    module: SchemeNetwork,
+    found: Sequence[Cut],
+    plan: Plan,
+    inverses: Mapping[int, Cut],
+    bound: float | None = None,
+) -> SchemeNetwork:
     """Return the network with all its steps in one :class:`Chain` that is run by ``plan``.
 
-    Names of parameters and buffers stay the same. Steps of one form share a function.
+    ``inverses`` are steps written backwards. Names of parameters and buffers stay the same; steps of one form
+    share a function.
     """
-    found = cuts(module, steps)
     owners = _Owners()
     forms: dict[str, fx.GraphModule] = {}
     calls = []
-    for cut in found:
+
+    def called(cut: Cut) -> tuple[int, tuple[int, ...]]:
         form, targets = form_of(cut)
         text = str(form.graph)
         forms.setdefault(text, form)
-        calls.append(Call(list(forms).index(text), tuple(owners.index(name) for name in targets)))
-    chain = Chain(list(forms.values()), calls, plan)
+        return list(forms).index(text), tuple(owners.index(name) for name in targets)
+
+    for cut in found:  # all of them first: the order of first use is the order of the parameters
+        calls.append(Call(*called(cut)))
+    for index, cut in inverses.items():
+        calls[index] = Call(calls[index].form, calls[index].owners, *called(cut))
+    chain = Chain(list(forms.values()), calls, plan, bound)
     return replaced(module, found, owners.targets, chain)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import torch
@@ -228,7 +229,14 @@ def emit_graph(
     if dtype is not None:
         module.to(dtype)
     propagate(module, spec)
-    return with_plan(module, network, backprop or Request())
+    return with_plan(module, network, backprop or Request(), partial(started, program))
+
+
+def started(program: Program, step: StepPlan, root: nn.Module) -> GraphBuilder:
+    """Return a builder of a new graph at a step of a network that is there."""
+    builder = GraphBuilder(root, fx.Graph(), program)
+    builder.enter(step)
+    return builder
 
 
 def coefficient_facts(network: Network) -> dict[str, dict[str, Any]]:
@@ -260,10 +268,12 @@ def build(network: Network, builder: GraphBuilder) -> None:
     u = builder.call("torch.Tensor.type_as", (u, x), "stem_u")
     states = split(builder, program, spec.stem_width, u)
     history: dict[Register, Ref] = {}
+    network.borders.append((states, history))
     for step in network.steps:
         builder.enter(step)
         states, given = Step(network, step, builder).write(states, history)
         history = advance(step, history, given)
+        network.borders.append((states, history))
     builder.prefix = builder.label = ""
     last = network.steps[-1].after if network.steps else None
     parts = [states[s.name] for s in program.states if s.name not in program.start.zero]

@@ -68,7 +68,10 @@ is_zero = lru_cache(maxsize=4096)(
 
 @dataclass
 class Network:
-    """What the steps of one network have in common; ``shared`` numbers what several of them use."""
+    """What the steps of one network have in common; ``shared`` numbers what several of them use.
+
+    ``borders`` are the states and registers before, between and after the steps, once written.
+    """
 
     program: Program
     spec: NetworkSpec
@@ -77,6 +80,7 @@ class Network:
     blocks: dict[tuple[object, ...], Place] = field(default_factory=dict)
     calls: dict[tuple[object, ...], list[tuple[int, int]]] = field(default_factory=dict)
     coefficients: dict[str, Param] = field(default_factory=dict)
+    borders: list[tuple[dict[str, Ref], dict[Register, Ref]]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         for plan in self.steps:

@@ -66,7 +66,7 @@ NETWORKS = {"cifar10": "cifar", "cifar100": "cifar100"}
     metavar="HOW",
     default="store",
     show_default=True,
-    help="What the backward pass keeps: store, checkpoint=K or auto.",
+    help="What the backward pass keeps: store, checkpoint=K, reversible or auto.",
 )
 @click.option("--deterministic", is_flag=True, help="Repeatable kernels on every device.")
 @common

@@ -30,6 +30,7 @@ from schemegen.network.rerun import (
     Autocast,
     Call,
     Carry,
+    Meter,
     Pending,
     Plan,
     Rerun,
@@ -51,11 +52,18 @@ class Chain(nn.Module):
 
     ``forms`` are functions ``(*carry, *owners) -> carry`` without parameters of their own; a call hands them the
     modules and parameters of the network. Where no gradient is asked for, and in an exported graph, the steps
-    simply run.
+    simply run. ``bound`` is the relative error that a carry may have which was run back to.
     """
 
-    def __init__(self, forms: Sequence[nn.Module], calls: Sequence[Call], plan: Plan) -> None:
+    def __init__(
+        self,
+        forms: Sequence[nn.Module],
+        calls: Sequence[Call],
+        plan: Plan,
+        bound: float | None = None,
+    ) -> None:
         super().__init__()
+        self.meter = Meter(bound)
         self.forms = nn.ModuleList(forms)
         self.calls = tuple(calls)
         self.plan = plan
@@ -79,7 +87,9 @@ class Chain(nn.Module):
             return carry
         if torch.compiler.is_compiling():
             return run_opaque(self, carry, owners)
-        return planned(Run(list(self.forms), self.calls, owners), self.plan, carry)
+        self.meter.check()
+        run = Run(list(self.forms), self.calls, owners, meter=self.meter)
+        return planned(run, self.plan, carry)
 
     def owners(self) -> tuple[nn.Module | Tensor, ...]:
         """Return what the network calls its steps with."""
@@ -90,7 +100,8 @@ class Chain(nn.Module):
 
     def hold(self, carry: Carry, parameters: Sequence[Tensor]) -> Held:
         """Run the steps with ``parameters`` in place of the network's own, and hold what goes back."""
-        run = Run(list(self.forms), self.calls, self.owners(), parameters)
+        self.meter.check()
+        run = Run(list(self.forms), self.calls, self.owners(), parameters, self.meter)
         pending: Pending = []
         results = run.expand(self.plan, carry, pending)
         return Held(run, pending, results, autocast_of(carry[0].device.type))
@@ -150,9 +161,9 @@ class _Replayed(torch.autograd.Function):
         carry = run.expand(group, tensors[:width], pending)
         kept: list[Tensor] = []
         ctx.kept = []
-        for item, values in pending:  # type: ignore[misc]
-            ctx.kept.append((item, len(kept), len(kept) + len(values)))
-            kept += values
+        for item, before, after in pending:  # type: ignore[misc]
+            ctx.kept.append((item, len(kept), len(kept) + len(before)))
+            kept += [*before, *after]
         ctx.save_for_backward(*kept)
         ctx.run, ctx.keys, ctx.width = run, keys, width
         ctx.autocast = autocast_of(tensors[0].device.type)
@@ -176,8 +187,11 @@ class _Replayed(torch.autograd.Function):
             if gradient is not None
         }
         saved = ctx.saved_tensors
-        pending: Pending = [(item, saved[first:last]) for item, first, last in ctx.kept]
-        first, last = pending[0][0].start, pending[-1][0].stop  # type: ignore[index]
+        pending: Pending = []
+        ends = [first for _, first, _ in ctx.kept[1:]] + [len(saved)]
+        for (item, first, middle), last in zip(ctx.kept, ends, strict=True):
+            pending.append((item, saved[first:middle], saved[middle:last]))
+        first, last = ctx.kept[0][0].start, ctx.kept[-1][0].stop
         with run.again(first, last, saved), autocast(ctx.autocast):
             found = run.back(pending, gradients[:split], sums)
         return (None, None, None, None, *found, *(sums.get(key) for key in ctx.keys))

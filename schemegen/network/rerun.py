@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -14,7 +15,18 @@ from schemegen.network.blocks import Statistics
 from schemegen.network.opaque import Owners, parameters_of
 from schemegen.network.solvers import Solver
 
-__all__ = ["Call", "Carry", "Pending", "Plan", "Rerun", "Reverse", "Run", "autocast", "autocast_of"]
+__all__ = [
+    "Call",
+    "Carry",
+    "Meter",
+    "Pending",
+    "Plan",
+    "Rerun",
+    "Reverse",
+    "Run",
+    "autocast",
+    "autocast_of",
+]
 
 Carry = tuple[Tensor, ...]
 Values = dict[int, Tensor]
@@ -71,8 +83,34 @@ class Tape:
     outputs: Carry
 
 
-Entry = tuple[Rerun | Reverse, Carry]
+Entry = tuple[Rerun | Reverse, Carry, Carry]
 Pending = list[Entry | Tape]
+
+
+class Meter:
+    """How far carries that were reconstructed are from those of the first run, as relative error."""
+
+    def __init__(self, bound: float | None = None) -> None:
+        self.bound = bound
+        self.error: Tensor | None = None
+        self.warned = False
+
+    def read(self, error: Tensor) -> None:
+        """Note an error; its value is looked at when the network is called again."""
+        self.error = error if self.error is None else torch.maximum(self.error, error)
+
+    def check(self) -> None:
+        """Warn, once, where the error is beyond ten times the bound: the expectation is that exact."""
+        if self.bound is None or self.warned or self.error is None:
+            return
+        error = float(self.error)
+        if not error <= 10 * self.bound:
+            self.warned = True
+            message = (
+                f"steps that ran backwards had the relative error {error:.1e}, far beyond the bound "
+                f"{self.bound:.1e}: their gradients are wrong; use checkpoint=K"
+            )
+            warnings.warn(message, RuntimeWarning, stacklevel=2)
 
 
 class Run:
@@ -84,8 +122,10 @@ class Run:
         calls: Sequence[Call],
         owners: Owners,
         given: Sequence[Tensor] | None = None,
+        meter: Meter | None = None,
     ) -> None:
         """``given`` stand for the parameters of ``owners``, in their order."""
+        self.meter = meter or Meter()
         self.forms = forms
         self.calls = calls
         self.owners = owners
@@ -179,7 +219,7 @@ class Run:
             kept = carry
             for index in range(item.start, item.stop):
                 carry = self.advance(index, carry)
-            pending.append((item, carry if isinstance(item, Reverse) else kept))
+            pending.append((item, kept, carry if isinstance(item, Reverse) else ()))
         return carry
 
     def advance(self, index: int, carry: Carry) -> Carry:
@@ -238,13 +278,14 @@ class Run:
             if isinstance(entry, Tape):
                 gradients = self.pull(entry, gradients, sums)
                 continue
-            item, carry = entry
+            item, before, carry = entry
             if isinstance(item, Rerun):
-                self.expand(item.inner, carry, pending)
+                self.expand(item.inner, before, pending)
                 continue
             for index in reversed(range(item.start, item.stop)):
                 carry = self.step(index, carry, self.values, undo=True)
                 gradients = self.pull(self.tape(index, carry), gradients, sums)
+            self.meter.read(distance(carry, before))
         return gradients
 
     @contextmanager
@@ -286,6 +327,16 @@ def swapped(
     finally:
         for (tensors, slot), tensor in zip(changed, old, strict=True):
             tensors[slot.name] = tensor
+
+
+def distance(carry: Carry, other: Carry) -> Tensor:
+    """Return the relative difference of two carries, each taken as one vector."""
+    total = carry[0].new_zeros((), dtype=torch.float64)
+    size = total.clone()
+    for value, true in zip(carry, other, strict=True):
+        total += (value.double() - true.double()).square().sum()
+        size += true.double().square().sum()
+    return (total / size).sqrt().float()
 
 
 def generators(carry: Carry) -> list[Tensor]:
