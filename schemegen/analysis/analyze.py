@@ -20,6 +20,7 @@ from schemegen.analysis.g_stability import g_matrix
 from schemegen.analysis.geometry import geometry, with_conservation, without_noise
 from schemegen.analysis.limits import limits
 from schemegen.analysis.linear_coefficients import coefficients_of
+from schemegen.analysis.mean_square import mean_square
 from schemegen.analysis.model import (
     Analysis,
     Contraction,
@@ -39,7 +40,7 @@ from schemegen.analysis.stability import LinearAnalysis, linear_analysis
 from schemegen.analysis.stages import runge_kutta_form, stages
 from schemegen.analysis.time_limit import LIMIT_SECONDS, TimeLimitError, time_limit
 from schemegen.analysis.weak import weak_analysis
-from schemegen.analysis.weak_model import WeakAnalysis
+from schemegen.analysis.weak_model import MeanSquare, StationaryVariance, WeakAnalysis
 from schemegen.diagnostics import Diagnostic, in_order
 from schemegen.scheme.model import Multistep, Scheme, Tableaus
 from schemegen.step.program import Combine, Program, Solve, walk
@@ -62,6 +63,8 @@ class _Parts:
     near: NearOrder | None = None
     depth_term: sympy.Expr | None = None
     weak: WeakAnalysis = field(default_factory=WeakAnalysis)
+    mean_square: MeanSquare | None = None
+    stationary_variance: StationaryVariance | None = None
     limits: tuple[Limit, ...] | None = None
     contraction: Contraction | None = None
     geometry: Geometry = field(default_factory=Geometry)
@@ -133,6 +136,7 @@ OPEN = {
     "limits": ("limits",),
     "contraction": ("contraction",),
     "weak": ("weak_order", "strong_order", "modified_sde"),
+    "mean square": ("mean_square", "stationary_variance"),
 }
 
 
@@ -151,6 +155,7 @@ def _run(parts: _Parts, scheme: Scheme, program: Program, order: int | None) -> 
         "limits": partial(_limits, parts, scheme, program),
         "contraction": partial(_contraction, parts, scheme, program),
         "weak": partial(_weak, parts, program),
+        "mean square": partial(_mean_square, parts, program),
     }
     cut: list[str] = []
     for name, ask in questions.items():
@@ -267,6 +272,13 @@ def _weak(parts: _Parts, program: Program) -> None:
         parts.notes += notes
 
 
+def _mean_square(parts: _Parts, program: Program) -> None:
+    if program.noises:
+        found = mean_square(program, parts.weak.diffusion)
+        parts.mean_square, parts.stationary_variance, notes = found
+        parts.notes += notes
+
+
 def near_order(program: Program, expansion: Expansion | None) -> NearOrder | None:
     """Return the order that is meant where coefficients are decimals: those of many digits."""
     if expansion is None or expansion.order is None:
@@ -301,6 +313,8 @@ def _assembled(
         strong_order=parts.weak.strong_order,
         weak_order=parts.weak.weak_order,
         modified_sde=parts.weak.sde,
+        mean_square=parts.mean_square,
+        stationary_variance=parts.stationary_variance,
         order_special=expansion.order_special,
         order_conditions=expansion.order_conditions,
         principal_error=expansion.principal_error,
@@ -350,6 +364,8 @@ def _explained(result: Analysis, program: Program, parts: _Parts) -> tuple[Note,
     add("strong_order", result.strong_order, stochastic)
     add("weak_order", result.weak_order, stochastic)
     add("modified_sde", result.modified_sde, stochastic)
+    add("mean_square", result.mean_square, stochastic)
+    add("stationary_variance", result.stationary_variance, stochastic)
     add("order", result.order, _order_note(parts.expansion))
     embedded = "not decided" if program.embedded else "there is no embedded solution"
     add("embedded_order", result.embedded_order, embedded)

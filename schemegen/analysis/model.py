@@ -11,7 +11,7 @@ from typing import TypeAlias
 
 import sympy
 
-from schemegen.analysis.weak_model import ModifiedSDE
+from schemegen.analysis.weak_model import MeanSquare, ModifiedSDE, StationaryVariance
 from schemegen.diagnostics import Diagnostic
 from schemegen.scheme.model import Expectation, Interval
 
@@ -335,6 +335,8 @@ class Analysis:
     contraction: Contraction | None = None
     depth_term: Exact | None = None
     modified_sde: ModifiedSDE | None = None
+    mean_square: MeanSquare | None = None
+    stationary_variance: StationaryVariance | None = None
     concrete: Concrete | None = None
     admissible: Admissible | None = None
     diagnostics: tuple[Diagnostic, ...] = field(default=(), compare=False)

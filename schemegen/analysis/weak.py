@@ -63,6 +63,7 @@ def weak_analysis(
             strong_at_least=strong_least,
             skewed=tuple(reading.skewed(sde)),
             areas=areas,
+            diffusion=_diffusion(step),
         ),
         (*reading.notes(sde), *notes),
     )
@@ -80,6 +81,20 @@ def _check_limit(step: RandomStep, found: Graded) -> None:
 def _failing(step: RandomStep, found: Graded) -> int | None:
     """Return the first power of eps, beyond h, at which the generator differs from its limit."""
     return min((power for power in found if power > step.unit), default=None)
+
+
+def _diffusion(step: RandomStep) -> tuple[str, ...]:
+    """Return the fields that act through draws of the size sqrt(h) alone."""
+    names = {field.name for field in step.program.fields}
+    driven: set[str] = set()
+    plain: set[str] = set()
+    for power, _, node, polynomial in step.groups:
+        name = step.operators.colours[node[0]].name
+        if name in names and not node[2]:
+            (driven if power < step.unit else plain).add(name)
+            if power == step.unit and not node[1] and () in polynomial:
+                plain.add(name)
+    return tuple(sorted(driven - plain))
 
 
 class _Reading:

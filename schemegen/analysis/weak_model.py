@@ -6,7 +6,15 @@ from dataclasses import dataclass
 
 import sympy
 
-__all__ = ["Area", "ForestTerm", "ModifiedSDE", "Skewness", "WeakAnalysis"]
+__all__ = [
+    "Area",
+    "ForestTerm",
+    "MeanSquare",
+    "ModifiedSDE",
+    "Skewness",
+    "StationaryVariance",
+    "WeakAnalysis",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +73,28 @@ class Area:
 
 
 @dataclass(frozen=True, slots=True)
+class MeanSquare:
+    """Second moments of a step on linear problems: ``E R^2`` (``function``), else the ``matrix`` of all of them.
+
+    ``variables``: ``("z", "f")`` says that z is h times the number of the field f, ``("w", "g")`` that w is
+    sqrt(h) times that of g, a field of the noise. ``stable``: where they decay, as a set, or the inequality.
+    """
+
+    variables: tuple[tuple[str, str], ...]
+    function: sympy.Expr | None
+    matrix: tuple[tuple[sympy.Expr, ...], ...] | None
+    stable: bool | str | None
+
+
+@dataclass(frozen=True, slots=True)
+class StationaryVariance:
+    """The variance that additive noise settles to on a linear problem, and that of the limit h -> 0."""
+
+    scheme: sympy.Expr
+    limit: sympy.Expr | None
+
+
+@dataclass(frozen=True, slots=True)
 class WeakAnalysis:
     """Orders are None where they were not found; the notes of the analysis say why."""
 
@@ -75,3 +105,4 @@ class WeakAnalysis:
     strong_at_least: sympy.Expr | None = None
     skewed: tuple[Skewness, ...] = ()
     areas: tuple[Area, ...] = ()
+    diffusion: tuple[str, ...] = ()  # fields that a Wiener increment drives at sqrt(h)

@@ -27,7 +27,7 @@ from schemegen.analysis.model import (
     Stability,
     TreeTerm,
 )
-from schemegen.report.noise import sde_data
+from schemegen.report.noise import mean_square_data, sde_data
 from schemegen.scheme.expressions import format_exact
 from schemegen.scheme.model import Interval, Scheme
 
@@ -92,6 +92,12 @@ def analysis_data(analysis: Analysis, scheme: Scheme | None = None) -> dict[str,
         if a.depth_term is None
         else {"term": "f_t", "h_power": 1, "coefficient": format_exact(a.depth_term)},
         "modified_sde": a.modified_sde and sde_data(a.modified_sde),
+        "mean_square": a.mean_square and mean_square_data(a.mean_square),
+        "stationary_variance": a.stationary_variance
+        and {
+            "scheme": format_exact(a.stationary_variance.scheme),
+            "limit": _exact(a.stationary_variance.limit),
+        },
         "admissible": a.admissible and _admissible(a.admissible),
         "stability": _stability(a.stability),
         "geometry": _geometry(a.geometry),

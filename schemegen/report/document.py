@@ -192,6 +192,8 @@ HOMES = {
     "depth_term": "modified_equation",
     "contraction": "stability",
     "modified_sde": "modified_equation",
+    "mean_square": "stability",
+    "stationary_variance": "stability",
 }
 
 
@@ -262,11 +264,19 @@ def _modified(analysis: Analysis, script: Script) -> Iterator[Block]:
             yield FieldForm(state, terms, equation.truncation)
     if equation.derivative_form is not None:
         yield Prose("In derivatives of the solution:")
-        field = " + ".join(analysis.fields)
+        field = " + ".join(moving_fields(analysis))
         yield DerivativeForm(analysis.states[0], field, equation.derivative_form)
     if analysis.principal_error_norm is not None and analysis.order is not None:
         value = analysis.principal_error_norm[1]
         yield Prose(f"Principal error norm {value:.4g} (trees of order {analysis.order + 1}).")
+
+
+def moving_fields(analysis: Analysis) -> tuple[str, ...]:
+    """Return the fields that move the states without noise, in the order of the file."""
+    equation = analysis.modified_equation
+    terms = [t for _, own in (equation.field if equation and equation.field else ()) for t in own]
+    found = tuple(name for name in analysis.fields if any(t.tree == name for t in terms))
+    return found or analysis.fields
 
 
 def modifying_blocks(analysis: Analysis, script: Script) -> Iterator[Prose | FieldForm]:

@@ -18,7 +18,7 @@ from schemegen.analysis.model import (
 )
 from schemegen.language import print_expression
 from schemegen.language.nodes import Index
-from schemegen.report.noise import equation_lines
+from schemegen.report.noise import equation_lines, mean_square_lines
 from schemegen.report.notation import Script, number, signed_sum
 from schemegen.scheme.expressions import shortened
 from schemegen.scheme.model import Equations, Scheme, Tableaus
@@ -310,6 +310,13 @@ def _sde(a: Analysis, script: Script) -> Iterator[Fact]:
     """The modified equation with noise, a line each for drift, diffusion and what they are worth."""
     for label, text in equation_lines(a.modified_sde, script) if a.modified_sde is not None else ():
         yield Fact("modified_sde", label, text)
+    if a.mean_square is not None:
+        yield from (Fact("mean_square", *line) for line in mean_square_lines(a.mean_square, script))
+    if a.stationary_variance is not None:
+        text = script.exact(a.stationary_variance.scheme)
+        if a.stationary_variance.limit is not None:
+            text += f"; of the SDE {script.exact(a.stationary_variance.limit)}"
+        yield Fact("stationary_variance", "variance", f"{text}, stationary, on u' = lambda u")
 
 
 def _concrete(a: Analysis, script: Script) -> Iterator[Fact]:

@@ -9,11 +9,11 @@ from typing import Any
 
 import sympy
 
-from schemegen.analysis.weak_model import ForestTerm, ModifiedSDE
+from schemegen.analysis.weak_model import ForestTerm, MeanSquare, ModifiedSDE
 from schemegen.report.notation import Script, parse_tree
 from schemegen.scheme.expressions import format_exact
 
-__all__ = ["equation_lines", "sde_data"]
+__all__ = ["equation_lines", "mean_square_data", "mean_square_lines", "sde_data"]
 
 MOST_TERMS = 12  # of one line
 LEVELS = 1  # powers of h beyond the first that a line shows
@@ -33,6 +33,38 @@ def sde_data(sde: ModifiedSDE) -> dict[str, Any]:
         "generator": [_term(item) for item in sde.generator],
         "valid": ", ".join(sde.valid),
     }
+
+
+def mean_square_data(found: MeanSquare) -> dict[str, Any]:
+    """Return the value of ``mean_square``."""
+    matrix = found.matrix
+    return {
+        "variables": dict(found.variables),
+        "function": None if found.function is None else format_exact(found.function),
+        "matrix": matrix and [[format_exact(entry) for entry in row] for row in matrix],
+        "stable": found.stable,
+    }
+
+
+def mean_square_lines(found: MeanSquare, script: Script) -> Iterator[tuple[str, str]]:
+    """Yield the growth of second moments on linear problems and where they decay."""
+    label = "mean square"
+    if found.function is not None:
+        square = "²" if script.unicode else "^2"
+        yield label, f"E R{square} = {script.exact(found.function)}"
+        label = ""
+    match found.stable:
+        case None:
+            return
+        case str():
+            text = f"stable iff {script.pretty(found.stable)}"
+        case always:
+            text = "always stable" if always else "never stable"
+    meaning = ", ".join(
+        f"{name} = {'h' if name[0] == 'z' else 'sqrt(h)'} times the number of {field}"
+        for name, field in found.variables
+    )
+    yield label, f"{text}; {meaning}" if len(found.variables) > 1 else text
 
 
 def _by_state(
@@ -111,7 +143,7 @@ def _control(sde: ModifiedSDE, script: Script) -> Iterator[tuple[str, str]]:
             gradient = "grad v" if len(sde.drift) == 1 else f"grad_{state} v"
             moved.append(f"( {_sum(limit, script, _tree)} ) . {gradient}")
     yield "Kolmogorov", " + ".join(["v_t", *moved, curvature]) + " = 0, v = the loss at the end"
-    yield "training adds", f"the integral of {curvature} along the path, to the loss without noise"
+    yield "training adds", f"to first order the integral of {curvature} along the path"
 
 
 def _sum(terms: Sequence[ForestTerm], script: Script, written: Any, levels: int = LEVELS) -> str:

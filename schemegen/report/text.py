@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.text import Text
 
 from schemegen.analysis.model import Analysis
-from schemegen.report.document import FieldForm, Prose, document, modifying_blocks
+from schemegen.report.document import FieldForm, Prose, document, modifying_blocks, moving_fields
 from schemegen.report.equation import derivative_form, field_form, truncation
 from schemegen.report.facts import Fact, facts, headline, kind_of
 from schemegen.report.grid import draw
@@ -32,7 +32,9 @@ LABELS = {"A_alpha_degrees": "A(alpha)", "ssp": "SSP", "fsal": "first same as la
 
 # Keys that most schemes lack for good: their absence needs no line on a terminal, JSON says why.
 ABSENT = frozenset({"embedded_order", "error_constant", "stage_order", "admissible"})
-OF_NOISE = frozenset({"strong_order", "weak_order", "modified_sde"})
+OF_NOISE = frozenset(
+    {"strong_order", "weak_order", "modified_sde", "mean_square", "stationary_variance"}
+)
 
 # The keys whose notes a short report repeats; the others are in the full one.
 HEADLINES = frozenset(
@@ -182,7 +184,7 @@ def _modified(
             lead = f"   {script.name(state)}' = "
             yield from _filled(field_form(terms, script, levels=levels), lead, width)
     if equation.derivative_form is not None and (full or _many_steps(scheme)):
-        field = " + ".join(analysis.fields)
+        field = " + ".join(moving_fields(analysis))
         words = derivative_form(equation.derivative_form, analysis.states[0], field, script)
         yield from _filled(words, "   in derivatives: ", width)
     if analysis.principal_error_norm is not None and analysis.order is not None:
@@ -270,7 +272,8 @@ def _notes(analysis: Analysis, width: int, full: bool) -> Iterator[str]:
     for note in analysis.notes:
         if note.key in OF_NOISE:
             shown = analysis.kind == "stochastic"
-            shown = shown and (note.key == "modified_sde" or getattr(analysis, note.key) is None)
+            open_order = note.key.endswith("_order") and getattr(analysis, note.key) is None
+            shown = shown and (note.key == "modified_sde" or open_order or full)
         else:
             shown = note.key not in ABSENT and (full or note.key in HEADLINES)
         if note.code is None and shown:

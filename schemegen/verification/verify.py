@@ -12,6 +12,7 @@ from schemegen.verification.convergence import convergence
 from schemegen.verification.geometry import geometry
 from schemegen.verification.linear import linear
 from schemegen.verification.model import Check
+from schemegen.verification.stochastic import stochastic
 from schemegen.verification.subject import subject_of
 
 __all__ = ["verify"]
@@ -33,6 +34,7 @@ def _checks(program: Program, analysis: Analysis) -> Iterator[Check]:
         yield Check("noise", "step without noise", "", str(error), note="only claims are read")
     else:
         yield from _measured(program, analysis)
+    yield from stochastic(program, analysis)
     for verdict in analysis.verdicts:
         claim = f"expect {verdict.expectation}"
         yield Check("expect", claim, "as declared", verdict.found, verdict.holds, "by the analysis")

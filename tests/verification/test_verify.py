@@ -72,6 +72,27 @@ def scaled(key: str, factor: float) -> Callable[[Analysis], Analysis]:
     return lambda a: stability(**{key: float(getattr(a.stability, key)) * factor})(a)
 
 
+def generator(index: int) -> Callable[[Analysis], Analysis]:
+    """One coefficient of the generator off by 1/7."""
+
+    def change(a: Analysis) -> Analysis:
+        terms = a.modified_sde.generator
+        one = replace(terms[index], coefficient=terms[index].coefficient + NEW)
+        wrong = (*terms[:index], one, *terms[index + 1 :])
+        return replace(a, modified_sde=replace(a.modified_sde, generator=wrong))
+
+    return change
+
+
+def without(term: str) -> Callable[[Analysis], Analysis]:
+    def change(a: Analysis) -> Analysis:
+        kept = tuple(item for item in a.modified_sde.generator if item.term != term)
+        assert len(kept) < len(a.modified_sde.generator)
+        return replace(a, modified_sde=replace(a.modified_sde, generator=kept))
+
+    return change
+
+
 WRONG: list[tuple[str, str, Callable[[Analysis], Analysis]]] = [
     ("rk4", "order", lambda a: replace(a, order=a.order + 1)),
     ("rk4", "order", lambda a: replace(a, order=a.order - 1)),
@@ -124,6 +145,31 @@ WRONG: list[tuple[str, str, Callable[[Analysis], Analysis]]] = [
     ("euler", "geometry.algebraically_stable", structure(algebraically_stable=True)),
     ("rk4", "geometry.fsal", structure(fsal=True)),
     ("dopri5", "geometry.fsal", structure(fsal=False)),
+    ("stochastic_depth", "modified_sde.generator", generator(0)),
+    ("stochastic_depth", "modified_sde.generator", without("f f")),
+    ("dropout", "modified_sde.generator", without("f.i f.i")),
+    ("shake_shake", "modified_sde.generator", without("f g")),
+    ("lm_stochastic_depth", "modified_sde.generator", generator(1)),
+    ("lm_stochastic_depth", "modified_sde.generator", without("f f f")),
+    ("euler_maruyama", "modified_sde.generator", without("1.i 1.i")),
+    ("milstein", "modified_sde.generator", without("g g")),
+    ("euler_maruyama", "weak_order", lambda a: replace(a, weak_order=sympy.Integer(2))),
+    ("platen_weak2", "weak_order", lambda a: replace(a, weak_order=sympy.Integer(3))),
+    (
+        "dropout",
+        "mean_square.function",
+        lambda a: replace(
+            a, mean_square=replace(a.mean_square, function=a.mean_square.function + NEW / 5)
+        ),
+    ),
+    (
+        "euler_maruyama",
+        "stationary_variance",
+        lambda a: replace(
+            a,
+            stationary_variance=replace(a.stationary_variance, scheme=a.stationary_variance.limit),
+        ),
+    ),
 ]
 
 
