@@ -103,7 +103,7 @@ def linear_step_with_noise(
     rows = [found[f"{state.name}[n+1]"] for state in program.states]
     rows += [found[of] if lag == 1 else held[of, lag - 1] for of, lag in remembered]
     return LinearStepWithNoise(
-        symbols, tuple(sympy.sympify(row) for row in rows), names, program.noises, len(places)
+        symbols, tuple(sympy.Integer(0) + row for row in rows), names, program.noises, len(places)
     )
 
 
