@@ -123,10 +123,10 @@ def step_plan(
     if kind == "start" and program.start.method == "copy":
         kind = "copy"
     takes = registers(program, depth)
-    running = program
+    running = program.opening if position == 0 and program.opening is not None else program
     if kind == "transition":
         running = program.starter or program
-    elif kind == "start":
+    elif kind == "start" and running is program:
         running = starting(program)
     fresh = registers(program, min(1, history))
     older = tuple(r for r in registers(program, min(depth + 1, history)) if r.lag > 1)

@@ -188,12 +188,18 @@ class Noise:
 @dataclass(frozen=True, slots=True)
 class Damping:
     """``-(rate/h) u`` added to the field, ``explicit``, ``exact`` or ``implicit``; ``gain`` times
-    the drift."""
+    the drift.
+
+    ``first`` and ``transition``: whether the first step of a network and the steps at changes of
+    shape are damped too.
+    """
 
     rate: Coefficient
     mode: str
     gain: Coefficient
     span: Span = field(compare=False, repr=False)
+    first: bool = True
+    transition: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,11 +17,15 @@ FORBIDDEN = frozenset({"solve", "start", "transition"})
 
 
 def damping(names: Names, node: Declaration) -> Damping | None:
-    """Return ``damping lam: explicit, gain 1``; ``lam`` is a param, a schedule or a constant."""
+    """Return ``damping lam: explicit, gain 1``; ``lam`` is a param, a schedule or a constant.
+
+    ``first off`` and ``transition off`` leave the first step of a network, and those at changes of shape, undamped.
+    """
     report = names.report
-    attributes = Attributes(
-        report, "damping", node.attributes, ("explicit", "exact", "implicit", "gain")
-    )
+    known_words = ("explicit", "exact", "implicit", "gain", "first", "transition")
+    attributes = Attributes(report, "damping", node.attributes, known_words)
+    first = attributes.word("first", ("on", "off"), "on") == "on"
+    transition_too = attributes.word("transition", ("on", "off"), "on") == "on"
     mode = attributes.one_of("explicit", "exact", "implicit", default="explicit")
     gain = sympy.Integer(1)
     value = attributes.single("gain")
@@ -41,7 +45,7 @@ def damping(names: Names, node: Declaration) -> Damping | None:
     rate = names.values.get(name.id)
     if rate is None:
         return None
-    return Damping(rate, mode, gain, node.span)
+    return Damping(rate, mode, gain, node.span, first, transition_too)
 
 
 def solver(names: Names, node: Declaration) -> Solver | None:

@@ -26,7 +26,11 @@ def dump(program: Program) -> str:
     for statement in program.statements:
         lines += [f"  {line}" for line in _lines(statement)]
     lines += [f"  embedded {state} = {value}" for state, value in program.embedded]
-    for title, other in (("starter", program.starter), ("first", program.first)):
+    for title, other in (
+        ("starter", program.starter),
+        ("first", program.first),
+        ("opening", program.opening),
+    ):
         if other is not None:
             lines += [f"  {title}", *(f"  {line}" for line in dump(other).splitlines()[1:])]
     return "\n".join(lines) + "\n"

@@ -35,6 +35,7 @@ def evaluated(program: Program) -> Program:
             noises=(),
             starter=None if program.starter is None else evaluated(program.starter),
             first=None if program.first is None else evaluated(program.first),
+            opening=None if program.opening is None else evaluated(program.opening),
         )
     )
 
@@ -50,6 +51,7 @@ def at_means(program: Program) -> Program:
         statements=tuple(_statement(item, program.noises) for item in program.statements),
         starter=None if program.starter is None else at_means(program.starter),
         first=None if program.first is None else at_means(program.first),
+        opening=None if program.opening is None else at_means(program.opening),
     )
 
 

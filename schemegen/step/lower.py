@@ -46,7 +46,12 @@ def lower(scheme: Scheme) -> Program:
         embedded=tuple(builder.embedded),
     )
     program = passes.tidy(program)
-    program = replace(program, starter=_starter(scheme, program), first=_first(scheme, program))
+    program = replace(
+        program,
+        starter=_starter(scheme, program),
+        first=_first(scheme, program),
+        opening=_opening(scheme, program),
+    )
     verify(program)
     return program
 
@@ -155,7 +160,10 @@ def _starter(scheme: Scheme, program: Program) -> Program:
     source = _written(scheme, Damped())
     builder = Builder(scheme)
     kept = _kept(program)
-    write_starter(builder, source, tuple(source.inputs.values()), kept, Damped.of(scheme.damping))
+    damping = scheme.damping
+    if damping is not None and not damping.transition:
+        damping = None
+    write_starter(builder, source, tuple(source.inputs.values()), kept, Damped.of(damping))
     wanted = [*map(after, builder.states), *kept]
     statements = arrange(builder.equations, wanted, None, lambda target: (), lambda target: 0)
     starter = replace(
@@ -174,6 +182,17 @@ def _first(scheme: Scheme, program: Program) -> Program | None:
     if other is None:
         return None
     return keeping(scheme, lower(fitted(scheme, other)), _kept(program))
+
+
+def _opening(scheme: Scheme, program: Program) -> Program | None:
+    """Return the undamped program of the first step where the damping begins after it."""
+    damping = scheme.damping
+    if damping is None or damping.first:
+        return None
+    plain = lower(replace(scheme, damping=None))
+    if program.history:
+        plain = plain.first or plain.starter or plain
+    return passes.used_params(replace(plain, starter=None, first=None, opening=None))
 
 
 def _kept(program: Program) -> tuple[str, ...]:

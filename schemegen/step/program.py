@@ -147,7 +147,8 @@ class Program:
     every value that ``inputs`` refer to. ``start`` says how history begins (``copy`` needs no
     starter). ``first`` takes the first steps instead of the starter where ``start`` names a scheme; at
     shape changes the starter stays in use. ``embedded`` names the value of an embedded solution
-    (``b_hat``) per state, where there is one.
+    (``b_hat``) per state, where there is one. ``opening`` replaces the very first step of a network, where
+    the scheme says that it differs (damping with ``first off``).
     """
 
     name: str
@@ -164,6 +165,7 @@ class Program:
     starter: Program | None = None
     embedded: tuple[tuple[str, str], ...] = ()
     first: Program | None = None
+    opening: Program | None = None
 
     @property
     def history(self) -> int:

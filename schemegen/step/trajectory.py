@@ -67,8 +67,12 @@ def trajectory(
         for _ in range(program.history):
             past = past.after(program, held)
     for index in range(steps):
-        short = len(past.steps) < program.history and opening is not None
-        result = take(opening if short and opening is not None else program, index)
+        chosen = program
+        if index == 0 and program.opening is not None:
+            chosen = program.opening
+        elif len(past.steps) < program.history and opening is not None:
+            chosen = opening
+        result = take(chosen, index)
         past = past.after(program, result)
         current = {name: result[f"{name}[n+1]"] for name in states}
         path.append(dict(current))

@@ -21,7 +21,8 @@ def verify(program: Program) -> None:
     outside; what an input refers to is an old state or is set by the program and by its starter.
     """
     faults = [*_faults(program)]
-    for title, other in (("starter", program.starter), ("first", program.first)):
+    others = (("starter", program.starter), ("first", program.first), ("opening", program.opening))
+    for title, other in others:
         if other is not None:
             faults += [f"{title}: {fault}" for fault in _faults(other)]
     if faults:
@@ -53,7 +54,12 @@ def _inputs(program: Program, old: set[str], defined: set[str]) -> Iterator[str]
         if item.of not in defined:
             yield f"input {item.name} refers to {item.of}, which is never set"
         elif item.of not in old:
-            for title, other in (("starter", program.starter), ("first step", program.first)):
+            others = (
+                ("starter", program.starter),
+                ("first step", program.first),
+                ("opening", program.opening),
+            )
+            for title, other in others:
                 if other is not None and item.of not in _set_by(other):
                     yield f"input {item.name} refers to {item.of}, which the {title} does not set"
     if program.inputs and program.starter is None:

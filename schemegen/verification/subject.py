@@ -106,7 +106,7 @@ def subject_of(
 
     ``solved``: implicit groups are iterated to the solution, whatever number of sweeps is declared.
     """
-    program = evaluated(program)
+    program = replace(evaluated(program), opening=None)  # the step that is analysed, from the start
     if solved:
         program = replace(program, statements=tuple(map(_solved, program.statements)))
     chosen = dict(numbers) if numbers is not None else chosen_numbers(program)

@@ -205,6 +205,8 @@ class Walk:
                     chosen = prog.starter or prog
                     fields = self.strided(states, number, index, chosen)
                     values = self.projected(states, number, index)
+                elif position == 0 and prog.opening is not None:
+                    chosen = prog.opening
                 elif len(past) < prog.history:
                     chosen = prog.first or prog.starter or prog
                 if not change and len(past) < prog.history and prog.start.method == "copy":
