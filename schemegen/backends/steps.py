@@ -207,7 +207,7 @@ class Step:
         for name, value in states.items():
             old = f"{name}[n]"
             self.raw[old] = self.values[old] = value
-            if self.plan.reshapes and name not in zero:
+            if self.plan.reshapes and name not in zero and self.skips(old):
                 self.mark(None, "projection")
                 self.values[old] = self.project(name, value, several)
                 first = self.values[old] if first is None else first
@@ -217,6 +217,19 @@ class Step:
                 self.values[old] = self.builder.call("torch.zeros_like", (first,), variable(old))
             if self.plan.project:
                 self.raw[old] = self.values[old]
+
+    def skips(self, old: str) -> bool:
+        """Return whether the step reads a state besides evaluating drifts at it: else it needs no shortcut."""
+        program = self.network.program
+        kept = {of for of, _ in remembered(program)}
+        if self.plan.project or self.program.noises or program.start.zero or old in kept:
+            return True
+        for statement in self.statements():
+            rows = list(statement.guess) if isinstance(statement, Solve) else []
+            rows += [item.terms for item in walk((statement,)) if isinstance(item, Combine)]
+            if any(term.value in (old, ONES) for row in rows for term in row):
+                return True
+        return False
 
     def project(self, name: str, value: Ref, several: bool) -> Ref:
         """Write the shortcut of one state at a change of shape; its sum keeps the state's dtype."""

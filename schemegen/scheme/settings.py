@@ -19,7 +19,7 @@ FORBIDDEN = frozenset({"solve", "start", "transition"})
 def damping(names: Names, node: Declaration) -> Damping | None:
     """Return ``damping lam: explicit, gain 1``; ``lam`` is a param, a schedule or a constant.
 
-    ``first off`` and ``transition off`` leave the first step of a network, and those at changes of shape, undamped.
+    ``first off`` and ``transition off`` leave the first step of a network and the changes of shape undamped.
     """
     report = names.report
     known_words = ("explicit", "exact", "implicit", "gain", "first", "transition")

@@ -240,7 +240,9 @@ class Walk:
         for name, value in states.items():
             if name not in zero:
                 place = f"projection_{name}" if several else "projection"
-                values[f"{name}[n]"] = self.part(number, index, place)(value)  # type: ignore[operator, misc]
+                shortcut = self.part(number, index, place)
+                # A step that reads the state through its drifts alone has none.
+                values[f"{name}[n]"] = value if shortcut is None else shortcut(value)  # type: ignore[operator]
         first = next(iter(values.values()))
         return {f"{name}[n]": values.get(f"{name}[n]", torch.zeros_like(first)) for name in states}
 

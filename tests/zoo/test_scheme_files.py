@@ -40,6 +40,8 @@ KNOWN_WARNINGS = {
     "zerosnet_family": {"W0402", "W0408", "W0608"},
     "in_resnet": {"W0402", "W0403", "W0407", "W0408"},
     "lambda_in_resnet": {"W0402", "W0403", "W0407", "W0408"},
+    "in_resnet_164": {"W0402", "W0403", "W0407", "W0408"},
+    "lambda_in_resnet_164": {"W0402", "W0403", "W0407", "W0408"},
     "in_resnet_exact": {"W0403", "W0408"},
     "in_resnet_implicit": {"W0403", "W0408"},
     "exp_euler": {"W0404", "W0408"},
