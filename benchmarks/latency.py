@@ -1,7 +1,9 @@
-"""How long a cold command takes: ``python benchmarks/latency.py [--runs 7] [--json OUT] [--strict]``.
+"""How long a command and a deep network take: ``python benchmarks/latency.py [--runs 7] [--json OUT] [--strict]``.
 
 Each command is a fresh process of this Python; the median and the fastest of its runs are printed beside
-the limit. ``--strict`` ends with exit code 1 where a median is above its limit.
+the limit. Then a residual network of 152, 302, 602 and 1,202 layers is compiled, from its text to its graph
+module, in one process that has its imports behind it. ``--strict`` ends with exit code 1 where a median
+is above its limit.
 """
 
 from __future__ import annotations
@@ -28,6 +30,28 @@ LIMITS = {
     "schemegen check lm_resnet.scheme": 1.5,
     "schemegen check dopri5.scheme": 1.5,
 }
+
+
+DEEP = """
+network deep {{
+  input: shape [3, 32, 32], classes 10
+  stem: conv(3), width 16
+  stage: width 16, steps {steps}
+  stage: width 32, steps {steps}, stride 2
+  stage: width 64, steps {steps}, stride 2
+  head: bn, relu, avgpool, linear
+}}
+"""
+STEPS = (25, 50, 100, 200)
+DEEPEST = 3.0
+
+
+def compiled(steps: int) -> float:
+    """Return the time from text to graph module of a ResNet of ``6 steps + 2`` layers."""
+    text = zoo_file("resnet").read_text(encoding="utf-8") + DEEP.format(steps=steps)
+    start = perf_counter()
+    schemegen.build(text)
+    return perf_counter() - start
 
 
 def seconds(command: str, folder: Path) -> float:
@@ -68,6 +92,13 @@ def main() -> int:
                     "limit": limit,
                 }
             )
+    compiled(2)  # torch's tables of shapes are filled once
+    for steps in STEPS:
+        times = [compiled(steps) for _ in range(given.runs)]
+        limit = DEEPEST * steps / STEPS[-1]
+        row = {"command": f"build of ResNet-{6 * steps + 2}", "limit": limit}
+        row |= {"median": round(statistics.median(times), 3), "fastest": round(min(times), 3)}
+        rows.append(row)
     print(f"{'command':<36} {'median':>8} {'fastest':>8} {'limit':>8}")
     for row in rows:
         numbers = f"{row['median']:>8} {row['fastest']:>8} {row['limit']:>8}"

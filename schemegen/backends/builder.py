@@ -21,6 +21,7 @@ from schemegen.network import blocks, functions, layers, noise, solvers
 __all__ = [
     "CONSTRUCTORS",
     "FUNCTIONS",
+    "METHODS",
     "Builder",
     "Caller",
     "Construction",
@@ -172,9 +173,11 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "transform": blocks.transform,
     "evaluate": solvers.evaluate,
     "F.softplus": torch.nn.functional.softplus,
-    "torch.Tensor.type_as": torch.Tensor.type_as,
     **{f"torch.{name}": getattr(torch, name) for name in (*ARITHMETIC, *ELEMENTWISE)},
 }
+
+METHODS = {"torch.Tensor.type_as": "type_as"}
+"""Calls that are methods in a graph: torch writes an import of each function, and a method has none."""
 
 CONSTRUCTORS: dict[str, Callable[..., nn.Module]] = {
     **{cls.__name__: cls for cls in blocks.BLOCKS.values()},

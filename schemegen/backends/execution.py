@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import fx
 
+from schemegen.backends.picklable import PicklableGraph
 from schemegen.network.replay import Chain
 
 __all__ = ["NetworkError", "SchemeNetwork", "failing_node"]
@@ -16,7 +17,7 @@ class NetworkError(RuntimeError):
     """A call of a generated network failed; the message names the scheme's line, stage and step."""
 
 
-class SchemeNetwork(fx.GraphModule):
+class SchemeNetwork(PicklableGraph):
     """A generated network.
 
     A call that fails is run again node by node to find the place in the scheme file; a compiled or traced

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from torch import fx, nn
 
 from schemegen.backends.execution import SchemeNetwork
+from schemegen.backends.picklable import PicklableGraph
 from schemegen.backends.plan import StepPlan
 from schemegen.network.replay import Call, Chain, Plan
 from schemegen.network.solvers import evaluate
@@ -128,7 +129,7 @@ def form_of(cut: Cut) -> tuple[fx.GraphModule, list[str]]:
         described(made[node], node)
     graph.output(tuple(made[node] for node in cut.after))
     graph.lint()
-    return fx.GraphModule(nn.Module(), graph, "Form"), targets
+    return PicklableGraph(nn.Module(), graph, "Form"), targets
 
 
 def described(node: fx.Node, origin: fx.Node) -> None:

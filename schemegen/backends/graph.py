@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
 import torch
 from torch import fx, nn
-from torch._subclasses.fake_tensor import FakeTensorMode
-from torch.fx.passes.fake_tensor_prop import FakeTensorProp
 
 from schemegen.backends import modules
 from schemegen.backends.backprop import Request, with_plan
 from schemegen.backends.builder import (
     FUNCTIONS,
+    METHODS,
     Construction,
     Mark,
     Number,
@@ -24,12 +22,13 @@ from schemegen.backends.builder import (
     Ref,
     Sweep,
 )
-from schemegen.backends.execution import Locator, SchemeNetwork, place
+from schemegen.backends.execution import SchemeNetwork
 from schemegen.backends.names import attribute, variable
+from schemegen.backends.picklable import PicklableGraph
 from schemegen.backends.plan import Register, StepPlan, plan, states_of
+from schemegen.backends.shapes import first_line, propagate
 from schemegen.backends.steps import Network, Step
 from schemegen.diagnostics import Diagnostic, SchemeError, Span
-from schemegen.network.solvers import blind
 from schemegen.scheme.network import NetworkSpec
 from schemegen.step.program import Program
 
@@ -48,6 +47,7 @@ class GraphBuilder:
         self.where: tuple[int | str, int | None] = ("", None)
         self.mark = Mark(None, "")
         self.attributes: dict[str, fx.Node] = {}
+        self.made: dict[str, Construction] = {}
         self.handed: dict[str, fx.Node] | None = None
 
     def enter(self, step: StepPlan) -> None:
@@ -65,6 +65,7 @@ class GraphBuilder:
     def declare_module(self, where: Place, construction: Construction) -> None:
         path = self.path(where)
         if self.handed is None and not holds(self.root, path):
+            self.made[path] = construction
             try:
                 attach(self.root, path, construction.instance())
             except (ValueError, TypeError) as error:
@@ -106,6 +107,8 @@ class GraphBuilder:
     def call(
         self, function: str, args: tuple[Any, ...], name: str, kwargs: dict[str, Any] | None = None
     ) -> Ref:
+        if function in METHODS:
+            return self.node("call_method", METHODS[function], args, name, kwargs)
         return self.node("call_function", FUNCTIONS[function], args, name, kwargs)
 
     def module(self, where: Place, args: tuple[Any, ...], name: str) -> Ref:
@@ -139,7 +142,7 @@ class GraphBuilder:
         results = body(inner, tuple(nodes))
         inner.graph.output(results)
         inner.graph.lint()
-        attach(self.root, self.path(where), fx.GraphModule(inner.root, inner.graph, "Sweep"))
+        attach(self.root, self.path(where), PicklableGraph(inner.root, inner.graph, "Sweep"))
         return self.attribute(where)
 
 
@@ -165,7 +168,10 @@ def holds(root: nn.Module, path: str) -> bool:
 
 def holds_module(root: nn.Module, path: str) -> bool:
     """Return whether a module, not a parameter, is at a dotted path."""
-    return path in dict(root.named_modules())
+    found: object = root
+    for name in path.split("."):
+        found = getattr(found, name, None)
+    return isinstance(found, nn.Module)
 
 
 def attach(root: nn.Module, path: str, value: nn.Module | nn.Parameter) -> None:
@@ -220,7 +226,8 @@ def emit_graph(
             torch.manual_seed(seed)
         network = unrolled(program, spec, blocks)
         root, graph = nn.Module(), fx.Graph()
-        build(network, GraphBuilder(root, graph, program))
+        builder = GraphBuilder(root, graph, program)
+        build(network, builder)
     graph.lint()
     module = SchemeNetwork(root, graph, attribute(program.name))
     module.meta["coefficients"] = coefficient_facts(network)
@@ -228,7 +235,7 @@ def emit_graph(
     module.meta["network"] = spec.name
     if dtype is not None:
         module.to(dtype)
-    propagate(module, spec)
+    propagate(module, spec, builder.made)
     return with_plan(module, network, backprop or Request(), partial(started, program))
 
 
@@ -334,45 +341,3 @@ def advance(
     for register in step.fill:
         result[register] = given[Register(register.of, 1)]
     return result
-
-
-def propagate(module: SchemeNetwork, spec: NetworkSpec) -> None:
-    """Run the graph on fake tensors: shapes into ``meta["shape"]``, misfits as errors of the file."""
-    dtype = next((p.dtype for p in module.parameters() if p.is_floating_point()), torch.float32)
-    mode = FakeTensorMode(allow_non_fake_inputs=True)
-    propagation = FakeProp(module, mode)
-    training = module.training
-    module.eval()
-    try:
-        with blind(module):
-            propagation.propagate(torch.zeros(2, *spec.input_shape, dtype=dtype))
-    except Exception as error:
-        node = propagation.last
-        if node is None or "custom" not in node.meta or not is_misfit(error):
-            raise
-        message = f"{place(node).partition(': ')[2]}: {first_line(error)}"
-        raise SchemeError([Diagnostic("E0605", message, node.meta["span"])]) from error
-    finally:
-        module.train(training)
-    for node in module.graph.nodes:
-        value = node.meta.pop("val", None)
-        node.meta.pop("tensor_meta", None)
-        node.meta.pop("span", None)
-        if isinstance(value, torch.Tensor):
-            node.meta["shape"] = tuple(value.shape[1:])
-
-
-class FakeProp(Locator, FakeTensorProp):
-    """Fake-tensor propagation that remembers the node it is at."""
-
-    def __init__(self, module: fx.GraphModule, mode: FakeTensorMode) -> None:
-        FakeTensorProp.__init__(self, module, mode)
-        self.extra_traceback = False
-
-
-def is_misfit(error: Exception) -> bool:
-    return isinstance(error, RuntimeError | ValueError | TypeError | IndexError)
-
-
-def first_line(error: Exception) -> str:
-    return inspect.cleandoc(str(error)).split("\n", 1)[0]

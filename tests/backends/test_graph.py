@@ -8,6 +8,7 @@ import pytest
 import sympy
 import torch
 from reference import SPAN, compare, equations, network, program
+from torch.fx.passes.fake_tensor_prop import FakeTensorProp
 
 from schemegen.backends import NetworkError, emit_graph, emit_source
 from schemegen.backends.coefficients import bounds, inside
@@ -494,3 +495,25 @@ def test_every_layer(image: bool) -> None:
     model.load_state_dict(graph.state_dict())
     x = torch.randn(2, *shape)
     assert torch.equal(model(x), graph(x))
+
+
+def test_shapes_of_a_deep_network_are_found_once_for_each_kind_of_block(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    calls: list[str] = []
+    run = FakeTensorProp.call_module
+
+    def counted(self, target, args, kwargs):
+        calls.append(target)
+        return run(self, target, args, kwargs)
+
+    monkeypatch.setattr(FakeTensorProp, "call_module", counted, raising=False)
+    counts = []
+    for steps in (2, 9):
+        calls.clear()
+        graph = emit_graph(program(EULER), network((4, steps, 1), (8, steps, 2)))
+        counts.append(len(calls))
+        shapes = [n.meta["shape"] for n in graph.graph.nodes if n.op == "call_module"]
+        assert all(len(shape) in (1, 3) for shape in shapes)
+        assert len([shape for shape in shapes if shape == (8, 2, 2)]) >= steps
+    assert counts[0] == counts[1]
