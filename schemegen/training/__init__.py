@@ -12,19 +12,25 @@ from __future__ import annotations
 
 from schemegen.training.checkpoint import Checkpoint, read_checkpoint, restore
 from schemegen.training.config import DATASETS, Config, recipe
+from schemegen.training.curvature import Curvature, curvature_penalty
 from schemegen.training.data import Data, load_data
 from schemegen.training.loop import Result, evaluate, train
+from schemegen.training.lyapunov import StepMeasure, lyapunov
 from schemegen.training.subject import Subject
 
 __all__ = [
     "DATASETS",
     "Checkpoint",
     "Config",
+    "Curvature",
     "Data",
     "Result",
+    "StepMeasure",
     "Subject",
+    "curvature_penalty",
     "evaluate",
     "load_data",
+    "lyapunov",
     "read_checkpoint",
     "recipe",
     "restore",

@@ -1,0 +1,382 @@
+"""How far a trained network moves two inputs apart: the quantities of the Lyapunov statement, measured.
+
+For ``x' = c f(x) - a x`` two solutions obey ``d|x - y|/dt <= (c mu - a) |x - y|``, mu the largest eigenvalue of
+the symmetric part of the Jacobian of f, and one step has the Lipschitz constant that its coefficients and those of
+the branches give. Both are measured at data: norms of Jacobians by power iteration with products J v and J^T v.
+
+Source: Hairer, Norsett, Wanner (1993), I.10; Yang et al. (2020), arXiv 2006.05749; Golub, Van Loan (2013), 8.2.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import sympy
+import torch
+from torch import Tensor, fx, nn
+
+from schemegen.analysis.contraction import contraction
+from schemegen.analysis.expansion import expand
+from schemegen.network.blocks import BLOCKS, StageBatchNorm, Statistics
+from schemegen.network.layers import Sequence
+from schemegen.scheme.model import Scheme
+from schemegen.step.arithmetic import Arithmetic, functions_of, real
+from schemegen.step.lower import lower
+
+__all__ = ["Branch", "StepMeasure", "logarithmic_norm", "lyapunov", "spectral_norm"]
+
+Map = Callable[[Tensor], Tensor]
+
+
+@dataclass(frozen=True, slots=True)
+class Branch:
+    """One evaluation of a drift at the data, the largest over the samples.
+
+    ``lipschitz``: spectral norm of its Jacobian, a lower bound of its Lipschitz constant. ``upper``: the product
+    of the norms of its layers, an upper bound; None where a layer has none here. ``logarithmic_norm``: mu.
+    """
+
+    name: str
+    lipschitz: float
+    upper: float | None
+    logarithmic_norm: float
+
+
+@dataclass(frozen=True, slots=True)
+class StepMeasure:
+    """One step of the network.
+
+    ``coefficients`` by name (the largest entry of a tensor). ``ratio``: the largest ``|x' - y'|/|x - y|`` over the
+    pairs of inputs, None at a change of shape. ``bound``: the Lipschitz constant of the step by the formula of the
+    report with the ``upper`` bounds; ``local``: the same with the norms at the data. ``rate``: ``c mu - a`` of the
+    equation with the measured mu, negative where the flow contracts there.
+    """
+
+    stage: int
+    step: int
+    branches: tuple[Branch, ...]
+    coefficients: dict[str, float]
+    ratio: float | None
+    bound: float | None
+    local: float | None
+    rate: float | None
+
+
+def lyapunov(
+    model: fx.GraphModule,
+    scheme: Scheme,
+    inputs: Tensor,
+    *,
+    perturbation: float = 1e-3,
+    iterations: int = 60,
+    seed: int = 0,
+) -> tuple[StepMeasure, ...]:
+    """Measure every step of a generated network at ``inputs`` (a batch), in evaluation mode.
+
+    Args:
+        perturbation: size of the second inputs' distance, relative to the first, in a random direction.
+        iterations:   of the power method; more where the two largest singular values are close.
+    """
+    training = model.training
+    model.eval()
+    try:
+        with torch.no_grad():
+            generator = torch.Generator().manual_seed(seed)
+            noise = torch.randn(inputs.shape, generator=generator).to(inputs)
+            scale = _norms(inputs) / _norms(noise).clamp_min(1e-30)
+            others = inputs + perturbation * noise * scale.view(-1, *[1] * (inputs.dim() - 1))
+            first, second = Recorder(model), Recorder(model)
+            first.run(inputs)
+            second.run(others)
+        return tuple(_measures(model, scheme, first, second, iterations, seed))
+    finally:
+        model.train(training)
+
+
+class Recorder(fx.Interpreter):
+    """Keeps every value of a run, by node."""
+
+    def __init__(self, module: fx.GraphModule) -> None:
+        super().__init__(module)
+        self.found: dict[fx.Node, Any] = {}
+
+    def run_node(self, n: fx.Node) -> Any:
+        self.found[n] = super().run_node(n)
+        return self.found[n]
+
+
+def _measures(
+    model: fx.GraphModule,
+    scheme: Scheme,
+    first: Recorder,
+    second: Recorder,
+    iterations: int,
+    seed: int,
+) -> Iterator[StepMeasure]:
+    program = lower(scheme)
+    statement, _ = contraction(scheme, program, expand(program, 2))
+    drifts = {drift.name for drift in scheme.drifts}
+    previous = _last_of(model, None, scheme)
+    for place in _places(model):
+        nodes = [n for n in model.graph.nodes if _place(n) == place]
+        branches = []
+        for node in nodes:
+            name = str(node.target).rpartition(".")[2] if node.op == "call_module" else ""
+            if name.rstrip("0123456789_") in drifts or name in drifts:
+                block = model.get_submodule(str(node.target))
+                at = [first.found[item] for item in node.args if isinstance(item, fx.Node)]
+                branches.append(_branch(str(node.target), block, node, at, iterations, seed))
+        coefficients = _coefficients(model, scheme, place)
+        last = _last_of(model, place, scheme)
+        ratio = None
+        if previous is not None and last is not None:
+            ratio = _ratio(first, second, previous, last)
+        bound = local = rate = None
+        if statement is not None and branches:
+            values = {**coefficients, "h": _step_size(scheme)}
+            uppers = [b.upper for b in branches]
+            if all(item is not None for item in uppers):
+                bound = _evaluated(
+                    statement.lipschitz, values, "L", max(i for i in uppers if i is not None)
+                )
+            local = _evaluated(statement.lipschitz, values, "L", max(b.lipschitz for b in branches))
+            if statement.rate is not None:
+                mu = max(b.logarithmic_norm for b in branches)
+                rate = _evaluated(statement.rate, values, "mu", mu)
+        yield StepMeasure(
+            int(place[0]), int(place[1]), tuple(branches), coefficients, ratio, bound, local, rate
+        )
+        previous = last
+
+
+# --- places ---------------------------------------------------------------------------------------
+
+
+def _place(node: fx.Node) -> tuple[Any, Any] | None:
+    custom = node.meta.get("custom", {})
+    stage, step = custom.get("stage"), custom.get("step")
+    return (stage, step) if isinstance(stage, int) and isinstance(step, int) else None
+
+
+def _places(model: fx.GraphModule) -> list[tuple[Any, Any]]:
+    return list(dict.fromkeys(p for n in model.graph.nodes if (p := _place(n)) is not None))
+
+
+def _last_of(
+    model: fx.GraphModule, place: tuple[Any, Any] | None, scheme: Scheme
+) -> fx.Node | None:
+    """Return the node of the first state after a step, or of the stem; None where there are several states."""
+    if len(scheme.states) != 1:
+        return None
+    if place is None:
+        found = [n for n in model.graph.nodes if n.name.startswith("stem_")]
+    else:
+        found = [n for n in model.graph.nodes if _place(n) == place]
+    return found[-1] if found else None
+
+
+def _ratio(first: Recorder, second: Recorder, before: fx.Node, after: fx.Node) -> float | None:
+    x0, y0 = first.found[before], second.found[before]
+    x1, y1 = first.found[after], second.found[after]
+    if x0.shape != x1.shape:
+        return None
+    start, end = _norms(x0 - y0), _norms(x1 - y1)
+    kept = start > 0
+    return float((end[kept] / start[kept]).max()) if bool(kept.any()) else None
+
+
+def _norms(x: Tensor) -> Tensor:
+    norms: Tensor = x.detach().flatten(1).norm(dim=1)
+    return norms
+
+
+# --- branches --------------------------------------------------------------------------------------
+
+
+def _branch(
+    name: str, block: nn.Module, node: fx.Node, at: list[Tensor], iterations: int, seed: int
+) -> Branch:
+    numbers = tuple(item for item in node.args if not isinstance(item, fx.Node))
+    sizes = [x.shape[1] for x in at]
+    x = torch.cat([item.detach() for item in at], 1)
+
+    def f(value: Tensor) -> Tensor:
+        result: Tensor = block(*torch.split(value, sizes, 1), *numbers)
+        return result
+
+    norm = float(spectral_norm(f, x, iterations=iterations, seed=seed).max())
+    with torch.no_grad():
+        square = f(x).shape == x.shape
+    mu = norm
+    if square:
+        mu = float(logarithmic_norm(f, x, iterations=iterations, seed=seed).max())
+    return Branch(name, norm, upper_bound(block, x, *numbers, iterations=iterations), mu)
+
+
+def spectral_norm(f: Map, x: Tensor, *, iterations: int = 60, seed: int = 0) -> Tensor:
+    """Return the largest singular value of the Jacobian of f at each sample of x, shape ``(N,)``.
+
+    Power iteration on ``J^T J``; samples must not meet in f.
+    """
+    v = _unit(torch.randn(x.shape, generator=torch.Generator().manual_seed(seed)).to(x))
+    jv, transposed = _products(f, x, v)
+    for _ in range(iterations):
+        v = transposed(jv)
+        if not bool(v.abs().max() > 0):
+            break
+        v = _unit(v)
+        jv, transposed = _products(f, x, v)
+    return _norms(jv)
+
+
+def logarithmic_norm(f: Map, x: Tensor, *, iterations: int = 60, seed: int = 0) -> Tensor:
+    """Return the largest eigenvalue of ``(J + J^T)/2`` at each sample of x, shape ``(N,)``.
+
+    Power iteration on ``(J + J^T)/2 + s I``, s the spectral norm: no eigenvalue of it is negative.
+    """
+    shift = spectral_norm(f, x, iterations=iterations, seed=seed)
+    shape = (-1, *[1] * (x.dim() - 1))
+    v = _unit(torch.randn(x.shape, generator=torch.Generator().manual_seed(seed + 1)).to(x))
+    value = shift
+    for _ in range(4 * iterations):
+        jv, transposed = _products(f, x, v)
+        symmetric = (jv + transposed(v)) / 2
+        value = (symmetric * v).flatten(1).sum(1)
+        v = _unit(symmetric + shift.view(shape) * v)
+    return value.detach()
+
+
+def _products(f: Map, x: Tensor, v: Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
+    """Return ``J v`` and the map ``w -> J^T w``; J v is the derivative of the linear map ``w -> J^T w``."""
+    with torch.enable_grad():
+        at = x.detach().requires_grad_()
+        y = f(at)
+        w = torch.zeros_like(y, requires_grad=True)
+        (pulled,) = torch.autograd.grad(y, at, w, create_graph=True)
+        (jv,) = torch.autograd.grad(pulled, w, v, retain_graph=True)
+
+    def transposed(other: Tensor) -> Tensor:
+        (result,) = torch.autograd.grad(y, at, other, retain_graph=True)
+        return result
+
+    return jv.detach(), transposed
+
+
+def _unit(v: Tensor) -> Tensor:
+    norms = v.flatten(1).norm(dim=1).clamp_min(torch.finfo(v.dtype).tiny)
+    unit: Tensor = (v / norms.view(-1, *[1] * (v.dim() - 1))).detach()
+    return unit
+
+
+# Lipschitz constants of activations: of relu and tanh 1, of sigmoid 1/4; of silu and gelu as known to six digits.
+ACTIVATIONS: dict[type[nn.Module], float] = {
+    nn.ReLU: 1.0,
+    nn.Tanh: 1.0,
+    nn.Sigmoid: 0.25,
+    nn.SiLU: 1.099840,
+    nn.GELU: 1.128905,
+    nn.Identity: 1.0,
+}
+
+
+def upper_bound(block: nn.Module, x: Tensor, *numbers: Any, iterations: int = 60) -> float | None:
+    """Return the product of the norms of a block's layers; None where the block or a layer is not known here.
+
+    Layers are met in order by running the block once, so that a convolution has the size it acts on. The functions
+    between the layers of our own blocks (relu, tanh) have the Lipschitz constant 1.
+    """
+    if not isinstance(block, (*BLOCKS.values(), Sequence)):
+        return None
+    factors: list[float | None] = []
+
+    def met(layer: nn.Module, args: Any, _out: Any) -> None:
+        factors.append(_layer_norm(layer, args, iterations))
+
+    layers = [
+        item
+        for item in block.modules()
+        if isinstance(item, StageBatchNorm)
+        or (not isinstance(item, Statistics) and not list(item.children()))
+    ]
+    handles = [layer.register_forward_hook(met) for layer in layers]
+    try:
+        with torch.no_grad():
+            block(x[:1], *numbers)
+    finally:
+        for handle in handles:
+            handle.remove()
+    result = 1.0
+    for factor in factors:
+        if factor is None:
+            return None
+        result *= factor
+    return result
+
+
+def _layer_norm(layer: nn.Module, args: tuple[Any, ...], iterations: int) -> float | None:
+    if isinstance(layer, StageBatchNorm):
+        own = layer.statistics[args[1] if len(args) > 1 else 0]
+        variance = own.get_buffer("running_var")
+        return float(((variance + 1e-5).rsqrt() * layer.weight.abs()).max())
+    if isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d) and layer.running_var is not None:
+        scale = (layer.running_var + layer.eps).rsqrt()
+        return float((scale if layer.weight is None else scale * layer.weight.abs()).max())
+    if isinstance(layer, nn.Linear):
+        return float(torch.linalg.matrix_norm(layer.weight, 2))
+    if isinstance(layer, nn.Conv2d):
+
+        def linear(v: Tensor) -> Tensor:
+            return nn.functional.conv2d(
+                v, layer.weight, None, layer.stride, layer.padding, layer.dilation, layer.groups
+            )
+
+        return float(spectral_norm(linear, torch.zeros_like(args[0]), iterations=iterations).max())
+    return ACTIVATIONS.get(type(layer))
+
+
+# --- coefficients ----------------------------------------------------------------------------------
+
+
+def _coefficients(
+    model: fx.GraphModule, scheme: Scheme, place: tuple[Any, Any]
+) -> dict[str, float]:
+    """Return the value of every param in a step: ``via`` of what is stored, the largest entry of a tensor."""
+    found = {}
+    for param in scheme.params:
+        names = (
+            f"stage{place[0]}.{place[1]}.{param.name}",
+            f"shared_{param.name}_stage{place[0]}",
+            f"shared_{param.name}",
+        )
+        raw = next((v for n in names for k, v in model.named_parameters() if k == n), None)
+        if raw is None:
+            if not param.learnable and not hasattr(param.init, "low"):
+                found[param.name] = float(real(param.init.value))  # type: ignore[union-attr]
+            elif param.learnable:
+                found[param.name] = 0.0  # a step without the coefficient: damping that is off there
+            continue
+        value: Any = raw.detach()
+        if param.via is not None:
+            functions = {**functions_of(torch), "relu": torch.relu, "sqrt": torch.sqrt}
+            arithmetic = Arithmetic(lambda e: float(e.evalf(30)), {"raw": value}, functions)
+            value = arithmetic.coefficient(param.via)
+        found[param.name] = float(torch.as_tensor(value).max())
+    return found
+
+
+def _step_size(scheme: Scheme) -> float:
+    free = scheme.step_size.free_symbols
+    return 1.0 if free else float(real(scheme.step_size))
+
+
+def _evaluated(
+    expression: sympy.Expr, values: dict[str, float], name: str, value: float
+) -> float | None:
+    known = {**values, name: value}
+    if any(str(s) not in known for s in expression.free_symbols):
+        return None
+    functions = {**functions_of(math), "abs": abs, "relu": lambda z: max(0.0, z)}
+    return float(Arithmetic(lambda e: float(e.evalf(30)), known, functions).coefficient(expression))
