@@ -144,7 +144,8 @@ def prepare(
 def emit(unit: Unit, *, seed: int = 0, backprop: str = "store") -> GraphModule:
     """Generate the network of a scheme as one graph; ``seed`` decides its initial weights.
 
-    ``backprop``: ``store``, ``checkpoint=K``, ``reversible`` or ``auto``, see ``docs/backprop.md``.
+    ``backprop``: ``store``, ``checkpoint=K``, ``reversible``, ``memory=MIB,batch=N`` or ``auto``, what the
+    backward pass keeps; see ``docs/backprop.md``.
     """
     from schemegen.backends import emit_graph, request
 

@@ -39,7 +39,9 @@ def parser() -> argparse.ArgumentParser:
     new.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
     new.add_argument("--amp", action="store_true", help="bfloat16 autocast")
     new.add_argument("--compile", action="store_true", help="torch.compile the network")
-    new.add_argument("--backprop", default="store", help="store, checkpoint=K, reversible or auto")
+    new.add_argument(
+        "--backprop", default="store", help="store, checkpoint=K, reversible, memory=MIB or auto"
+    )
     new.add_argument("--deterministic", action="store_true", help="repeatable kernels everywhere")
     new.add_argument("--quiet", dest="progress", action="store_false", help="only the last line")
     return new
@@ -47,6 +49,7 @@ def parser() -> argparse.ArgumentParser:
 
 def train(arguments: argparse.Namespace) -> None:
     """Compile the scheme, train its network and print the test accuracy."""
+    from schemegen.backends import with_batch
     from schemegen.pipeline import emit, prepare
     from schemegen.render import render_text
     from schemegen.selection import source_of
@@ -67,7 +70,8 @@ def train(arguments: argparse.Namespace) -> None:
     if unit.diagnostics and config.progress:
         print(render_text(unit.diagnostics), file=sys.stderr)
     assert unit.network is not None
-    model = emit(unit, seed=config.seed, backprop=backprop)
+    how = with_batch(backprop, config.batch_size)
+    model = emit(unit, seed=config.seed, backprop=how)
     result = run(Subject(model, unit.scheme, unit.network), config)
     print(result.summary())
 

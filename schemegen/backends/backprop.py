@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -14,18 +15,24 @@ from torch import nn
 from schemegen.backends.binomial import advances, binomial, enough
 from schemegen.backends.builder import Builder
 from schemegen.backends.execution import SchemeNetwork
+from schemegen.backends.fitting import Trial, fastest, run_again
+from schemegen.backends.fitting import facts as described
 from schemegen.backends.folding import CHAIN, Cut, cuts, fold
 from schemegen.backends.plan import StepPlan
 from schemegen.backends.probe import Probe
 from schemegen.backends.reverse import Undone, errors, undone, written
 from schemegen.backends.steps import Network
 from schemegen.diagnostics import Diagnostic, SchemeError, UsageError
+from schemegen.network.memory import MIB
 from schemegen.network.replay import Chain, Plan, Rerun, Reverse
 
-__all__ = ["METHODS", "Request", "request", "with_plan"]
+__all__ = ["METHODS", "Request", "request", "with_batch", "with_plan"]
 
-METHODS = ("auto", "store", "checkpoint=K", "reversible", "reversible=ERROR")
+METHODS = (
+    "auto", "store", "checkpoint=K", "reversible", "reversible=ERROR", "memory=MIB,batch=N",
+)  # fmt: skip
 BOUND = 1e-3
+BUDGET = re.compile(r"memory=([0-9]{1,9}(?:\.[0-9]{1,9})?)(?:,batch=([0-9]{1,6}))?")
 
 Start = Callable[[StepPlan, nn.Module], Builder]
 
@@ -34,12 +41,15 @@ Start = Callable[[StepPlan, nn.Module], Builder]
 class Request:
     """What is asked for: ``auto``, ``store``, ``checkpoint`` with ``kept`` carries, or ``reversible``.
 
-    ``bound`` is the relative error of a reconstructed carry that is accepted.
+    ``bound`` is the relative error of a reconstructed carry that is accepted. With ``memory`` MiB for a training
+    step of ``batch`` examples the method is found.
     """
 
     method: str = "store"
     kept: int | None = None
     bound: float = BOUND
+    memory: float | None = None
+    batch: int | None = None
 
 
 def request(text: str) -> Request:
@@ -55,7 +65,17 @@ def request(text: str) -> Request:
         return Request(method, bound=float(value))
     if text in ("auto", "store", "reversible"):
         return Request(method)
+    found = BUDGET.fullmatch(text)
+    if found is not None and float(found[1]) > 0 and found[2] != "0":
+        batch = None if found[2] is None else int(found[2])
+        return Request("auto", memory=float(found[1]), batch=batch)
     raise UsageError(f"unknown backpropagation `{text}`", f"one of {', '.join(METHODS)}")
+
+
+def with_batch(text: str, batch: int) -> str:
+    """Return a memory budget with the batch size it is for, where it does not say; other texts as they are."""
+    budget = text.startswith("memory=") and "batch" not in text
+    return f"{text},batch={batch}" if budget else text
 
 
 def with_plan(
@@ -70,6 +90,8 @@ def with_plan(
     if wanted.method == "store" or count < 2:
         return module
     found = cuts(module, network.steps)
+    if wanted.memory is not None:
+        return within(module, network, found, wanted, start)
     kept = wanted.kept or enough(count, 2)
     if wanted.method != "checkpoint":
         reverse = reversed_network(module, network, found, wanted, start)
@@ -86,6 +108,54 @@ def with_plan(
         "run_again": advances(plan),
     }
     return module
+
+
+def within(
+    module: SchemeNetwork, network: Network, found: Sequence[Cut], wanted: Request, start: Start
+) -> SchemeNetwork:
+    """Return the network with the plan that runs the fewest steps again within a budget.
+
+    Errors: :class:`SchemeError`, E0808 where none does; :class:`UsageError` without a batch size.
+    """
+    if wanted.batch is None or wanted.memory is None:
+        raise UsageError("a memory budget is for a batch size", "for example memory=512,batch=64")
+    budget, batch, shape = wanted.memory * MIB, wanted.batch, network.spec.input_shape
+    peak = Trial(module, shape, batch).peak()
+    plan: Plan | None = None
+    if peak <= budget:
+        module.meta["backprop"] = described(plan, peak, budget, batch, found)
+        return module
+    back = reversed_network(module, network, found, wanted, start)
+    folded = fold(module, found, (0,), {})
+    plan, peak = fastest(Trial(folded, shape, batch), budget)
+    if back is not None:
+        smaller = Trial(back, shape, batch).peak()
+        reverse = chain_of(back).plan
+        if smaller <= budget and (plan is None or run_again(reverse) < run_again(plan)):
+            more = described(reverse, smaller, budget, batch, found)
+            back.meta["backprop"] = {**more, **facts(back), "run_again": run_again(reverse)}
+            return back
+        peak = peak if plan is not None else min(peak, smaller)
+    if plan is None:
+        raise SchemeError([too_small(network, peak, budget, batch)])
+    chain_of(folded).plan = plan
+    folded.meta["backprop"] = described(plan, peak, budget, batch, found)
+    return folded
+
+
+def chain_of(module: SchemeNetwork) -> Chain:
+    found = module.get_submodule(CHAIN)
+    assert isinstance(found, Chain)
+    return found
+
+
+def too_small(network: Network, peak: float, budget: float, batch: int) -> Diagnostic:
+    """E0808."""
+    message = (
+        f"no plan trains `{network.program.name}` with batches of {batch} in {budget / MIB:g} MiB"
+    )
+    help_ = f"the least is {peak / MIB:.1f} MiB; or use smaller batches"
+    return Diagnostic("E0808", message, network.spec.span, help_)
 
 
 def facts(module: SchemeNetwork) -> dict[str, Any]:
@@ -109,8 +179,7 @@ def reversed_network(
         for index, item in steps.items()
     }
     folded = fold(module, found, (), inverses, wanted.bound)
-    chain = folded.get_submodule(CHAIN)
-    assert isinstance(chain, Chain)
+    chain = chain_of(folded)
     probe = Probe(folded, chain, network.spec.input_shape)
     plan, error = reversing(len(found), steps, wanted.bound, probe)
     used = {i for item in plan if isinstance(item, Reverse) for i in range(item.start, item.stop)}

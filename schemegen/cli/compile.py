@@ -62,7 +62,7 @@ FORMS = ["fx", "python", "json", "latex", "dot", "onnx"]
     metavar="HOW",
     default="store",
     show_default=True,
-    help="What the backward pass keeps: store, checkpoint=K, reversible or auto.",
+    help="What the backward pass keeps: store, checkpoint=K, reversible, memory=MIB,batch=N or auto.",
 )
 @click.option(
     "--dump",

@@ -66,7 +66,7 @@ NETWORKS = {"cifar10": "cifar", "cifar100": "cifar100"}
     metavar="HOW",
     default="store",
     show_default=True,
-    help="What the backward pass keeps: store, checkpoint=K, reversible or auto.",
+    help="What the backward pass keeps: store, checkpoint=K, reversible, memory=MIB or auto.",
 )
 @click.option("--deterministic", is_flag=True, help="Repeatable kernels on every device.")
 @common
@@ -90,6 +90,7 @@ def command(
     What is left out is the data set's usual setting.
     """
     wanted = network or NETWORKS.get(given["data"])
+    from schemegen.backends import with_batch
     from schemegen.training import Subject, recipe, train
 
     unit = only(file, wanted, values, blocks)
@@ -103,7 +104,8 @@ def command(
     )
     console.show(unit.diagnostics)
     assert unit.network is not None
-    model = emit(unit, seed=config.seed, backprop=backprop)
+    how = with_batch(backprop, config.batch_size)
+    model = emit(unit, seed=config.seed, backprop=how)
     result = train(Subject(model, unit.scheme, unit.network), config)
     console.out(result.summary())
 

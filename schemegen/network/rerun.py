@@ -97,6 +97,8 @@ class Meter:
 
     def read(self, error: Tensor) -> None:
         """Note an error; its value is looked at when the network is called again."""
+        if error.is_meta:
+            return
         self.error = error if self.error is None else torch.maximum(self.error, error)
 
     def check(self) -> None:
@@ -178,6 +180,9 @@ class Run:
     @contextmanager
     def history(self, index: int, carry: Carry) -> Iterator[None]:
         """In the first run note the generators and buffers a step changes; later start from them again."""
+        if carry[0].is_meta:
+            yield
+            return
         if not self.recording:
             if index in self.draws:
                 set_generators(self.draws[index], carry)
@@ -343,7 +348,7 @@ def generators(carry: Carry) -> list[Tensor]:
     """Return the states of the generators that steps on these tensors draw from."""
     device = carry[0].device
     states = [torch.get_rng_state()]
-    if device.type != "cpu":
+    if device.type not in ("cpu", "meta"):
         states.append(torch.get_device_module(device).get_rng_state(device))
     return states
 
@@ -359,6 +364,7 @@ Autocast = tuple[str, bool, torch.dtype, bool]
 
 
 def autocast_of(device: str) -> Autocast:
+    device = "cpu" if device == "meta" else device
     enabled, dtype = torch.is_autocast_enabled(device), torch.get_autocast_dtype(device)
     return device, enabled, dtype, torch.is_autocast_cache_enabled()
 
