@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import random
 
 import torch
@@ -9,7 +10,14 @@ from torch import Tensor
 
 from schemegen.diagnostics import UsageError
 
-__all__ = ["choose_device", "random_state", "restore_random_state", "seed_all"]
+__all__ = [
+    "choose_device",
+    "random_state",
+    "rank",
+    "rank_seed",
+    "restore_random_state",
+    "seed_all",
+]
 
 
 def choose_device(name: str) -> torch.device:
@@ -36,9 +44,32 @@ def choose_device(name: str) -> torch.device:
 
 
 def seed_all(seed: int) -> None:
-    """Seed every generator that a block or a noise may draw from."""
-    random.seed(seed)
-    torch.manual_seed(seed)
+    """Seed every generator that a block or a noise may draw from, differently on each data-parallel rank.
+
+    Ranks that drew alike would drop the same branches for different samples: fewer independent draws than samples.
+    Rank 0 has ``seed`` itself, so that a run of one process is one of one rank.
+    """
+    own = rank_seed(seed, rank())
+    random.seed(own)
+    torch.manual_seed(own)
+
+
+def rank() -> int:
+    """Return the number of this process in its process group, 0 without one."""
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        return int(torch.distributed.get_rank())
+    return 0
+
+
+def rank_seed(seed: int, rank: int) -> int:
+    """Return the seed of a rank: ``seed`` for rank 0, for others a hash of both below 2^63.
+
+    Neighbouring runs have neighbouring seeds, so a sum of seed and rank would repeat draws between them.
+    """
+    if rank == 0:
+        return seed
+    digest = hashlib.sha256(f"{seed} {rank}".encode()).digest()
+    return int.from_bytes(digest[:8], "big") >> 1
 
 
 def random_state(order: torch.Generator) -> dict[str, Tensor]:
