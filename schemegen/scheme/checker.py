@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from schemegen.diagnostics import Label, Source
@@ -21,6 +21,7 @@ from schemegen.scheme.maps import maps
 from schemegen.scheme.model import (
     Drift,
     Noise,
+    Param,
     Schedule,
     Scheme,
     Solver,
@@ -245,7 +246,7 @@ def check_scheme(report: Report, source: Source, node: SchemeNode, lookup: Looku
         )
     all_params = tuple(item for n in found.of("param") for item in params.params(names, n))
     schedules = tuple(item for item in bindings["schedule"] if isinstance(item, Schedule))
-    all_noises = _noises(names, found, schedules)
+    all_noises = _noises(names, found, schedules, all_params)
     damping_node = _only(report, found.of("damping"))
     damping = settings.damping(names, damping_node) if damping_node is not None else None
     solve_node = _only(report, found.of("solve"))
@@ -311,11 +312,10 @@ def _limits(names: Names) -> None:
             )
 
 
-def _noises(names: Names, found: Parts, schedules: Iterable[Schedule]) -> tuple[Noise, ...]:
-    table = tuple(schedules)
+def _noises(
+    names: Names, found: Parts, schedules: Sequence[Schedule], all_params: Sequence[Param]
+) -> tuple[Noise, ...]:
     result: list[Noise] = []
     for node in found.of("noise"):
-        for noise in noises.noises(names, node):
-            noises.probabilities(names, noise, table, node.attributes[0].span)
-            result.append(noise)
+        result += noises.noises(names, node, schedules, all_params)
     return tuple(result)

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from schemegen import exact
 from schemegen.diagnostics import Span
 from schemegen.language.nodes import Attribute, Call, Declaration
 from schemegen.scheme.attributes import Attributes
 from schemegen.scheme.declarations import plain
 from schemegen.scheme.expressions import coefficient, format_exact
-from schemegen.scheme.model import Coefficient, Noise, Schedule
+from schemegen.scheme.model import Coefficient, Noise, Param, Schedule
 from schemegen.scheme.moments import mean, off
 from schemegen.scheme.names import Names
+from schemegen.scheme.noise_ranges import check_arguments
 
-__all__ = ["KINDS", "noises", "probabilities"]
+__all__ = ["KINDS", "noises"]
 
 KINDS = {"wiener": 0, "gaussian": 1, "bernoulli": 1, "uniform": 2, "rademacher": 0}
 KNOWN = (*KINDS, "scope", "active", "eval", "backward", "compute")
@@ -40,26 +43,9 @@ def _arguments(
     return tuple(value for value in values if value is not None), tuple(item.span for item in given)
 
 
-def _check_arguments(
-    names: Names, kind: str, values: tuple[Coefficient, ...], spans: tuple[Span, ...]
-) -> None:
-    if kind == "gaussian" and values[0].is_negative:
-        names.report.add(
-            "E0502",
-            f"the standard deviation {format_exact(values[0])} is negative",
-            spans[0],
-            "write its absolute value",
-        )
-    if kind == "uniform" and (values[1] - values[0]).is_nonpositive:
-        names.report.add(
-            "E0503",
-            f"the interval from {format_exact(values[0])} to {format_exact(values[1])} is empty",
-            spans[0].to(spans[1]),
-            "the smaller end comes first",
-        )
-
-
-def noises(names: Names, node: Declaration) -> tuple[Noise, ...]:
+def noises(
+    names: Names, node: Declaration, schedules: Sequence[Schedule], params: Sequence[Param]
+) -> tuple[Noise, ...]:
     """Return the noises of ``noise b: bernoulli(p), scope batch, active train, eval mean``."""
     report = names.report
     attributes = Attributes(report, "noise", node.attributes, KNOWN)
@@ -84,7 +70,9 @@ def noises(names: Names, node: Declaration) -> tuple[Noise, ...]:
     if arguments is None:
         return ()
     values, spans = arguments
-    _check_arguments(names, kind, values, spans)
+    place = attributes[kind].span
+    if kind != "bernoulli" and spans:
+        place = spans[0].to(spans[-1])
     found_noises = []
     for target in node.targets:
         if not plain(report, target) or names.spans.get(target.name.id) != target.name.span:
@@ -103,6 +91,7 @@ def noises(names: Names, node: Declaration) -> tuple[Noise, ...]:
         found_noises.append(noise)
         if kind == "wiener":
             names.increments.add(noise.name)
+        check_arguments(names, noise, schedules, params, place)
         _mean_differs(names, noise, attributes)
     return tuple(found_noises)
 
@@ -121,33 +110,3 @@ def _mean_differs(names: Names, noise: Noise, attributes: Attributes) -> None:
             attributes["eval"].span,
             "use `eval mean`, or divide by the mean",
         )
-
-
-def probabilities(names: Names, noise: Noise, schedules: tuple[Schedule, ...], span: Span) -> None:
-    """Report a probability outside [0, 1] anywhere on its schedule (E0501)."""
-    if noise.kind != "bernoulli":
-        return
-    probability = noise.arguments[0]
-    table = {item.symbol: item for item in schedules}
-    used = [table[symbol] for symbol in probability.free_symbols if symbol in table]
-    if len(used) != 1:
-        _outside(names, probability, span, "")
-        return
-    ends = used[0].values
-    places = ("at the first step", "at the last step") if used[0].kind != "list" else ()
-    for index, value in enumerate(ends):
-        where = places[index] if places else f"at step {index}"
-        if _outside(names, probability.subs(used[0].symbol, value), span, f" {where}"):
-            return
-
-
-def _outside(names: Names, value: Coefficient, span: Span, where: str) -> bool:
-    if value.is_number and (value.is_negative or (value - 1).is_positive):
-        names.report.add(
-            "E0501",
-            f"probability {format_exact(value)}{where} is outside [0, 1]",
-            span,
-            "probabilities lie between 0 and 1",
-        )
-        return True
-    return False
