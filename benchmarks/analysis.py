@@ -6,7 +6,8 @@
 
 The tasks: the modified equation of explicit midpoint (kauri computes it too; its time grows so fast that it is
 asked for 7 nodes at most), the modified equation of the generic explicit tableau of 4 stages with 10
-symbols, and the order of Dormand-Prince 5(4) (NodePy decides it too).
+symbols, the order of Dormand-Prince 5(4) (NodePy decides it too), and the generator to h^2 of a two-stage step
+of two fields with two noises, drawn once a step and for every component.
 The garbage of the imports is collected before each measurement, so that it is charged to nobody.
 The peers need an environment of their own: ``python -m venv peers``, ``peers/bin/pip install kauri nodepy six``.
 """
@@ -86,6 +87,29 @@ assert reading.nodes == 6
 print(seconds)
 """
 
+NOISES = """
+from schemegen.analysis.random_step import RandomStep
+from schemegen.analysis.weak_operator import generator
+from schemegen.scheme.builders import from_text
+from schemegen.step import lower
+p = lower(from_text('''scheme s {{
+  state u
+  drift f(u): block preact
+  drift g(u): block preact
+  noise dW: wiener, scope {scope}
+  noise b: bernoulli(1/3), scope {scope}
+  step {{
+    k = f(u[n])
+    y = u[n] + h*k + dW*g(u[n])
+    u[n+1] = u[n] + h/2*(b*k + f(y)) + dW/2*(g(u[n]) + g(y))
+  }}
+}}'''))
+gc.collect()
+start = time.perf_counter()
+generator(RandomStep(p, 3))
+print(time.perf_counter() - start)
+"""
+
 KAURI = """
 import gc
 import time
@@ -119,6 +143,8 @@ TASKS = (
     ("midpoint 12", MIDPOINT.format(nodes=12), {}, 0.5),
     ("generic 4-stage 6", GENERIC, {}, 0.1),
     ("order of DP 5(4)", ORDER, {"nodepy": NODEPY}, 0.02),
+    ("two noises to h^2", NOISES.format(scope="batch"), {}, 2.0),
+    ("by component", NOISES.format(scope="element"), {}, 2.0),
 )
 
 
