@@ -31,7 +31,7 @@ __all__ = ["METHODS", "Request", "request", "with_batch", "with_plan"]
 METHODS = (
     "auto", "store", "checkpoint=K", "reversible", "reversible=ERROR", "memory=MIB,batch=N",
 )  # fmt: skip
-BOUND = 1e-3
+ASKED, CHOSEN = 0.05, 1e-3  # errors accepted where running backwards is asked for, and by `auto`
 BUDGET = re.compile(r"memory=([0-9]{1,9}(?:\.[0-9]{1,9})?)(?:,batch=([0-9]{1,6}))?")
 
 Start = Callable[[StepPlan, nn.Module], Builder]
@@ -47,7 +47,7 @@ class Request:
 
     method: str = "store"
     kept: int | None = None
-    bound: float = BOUND
+    bound: float = CHOSEN
     memory: float | None = None
     batch: int | None = None
 
@@ -64,7 +64,7 @@ def request(text: str) -> Request:
     if method == "reversible" and value is not None and 0 < value < 1:
         return Request(method, bound=float(value))
     if text in ("auto", "store", "reversible"):
-        return Request(method)
+        return Request(method, bound=ASKED if method == "reversible" else CHOSEN)
     found = BUDGET.fullmatch(text)
     if found is not None and float(found[1]) > 0 and found[2] != "0":
         batch = None if found[2] is None else int(found[2])
@@ -167,7 +167,8 @@ def reversed_network(
     module: SchemeNetwork, network: Network, found: Sequence[Cut], wanted: Request, start: Start
 ) -> SchemeNetwork | None:
     """Return the network with its steps run backwards, None where ``auto`` does better without."""
-    each = {index: undone(network, index, cut, module) for index, cut in enumerate(found)}
+    known: dict[object, Undone | None] = {}
+    each = {i: undone(network, i, cut, module, known) for i, cut in enumerate(found)}
     steps = {index: item for index, item in each.items() if item is not None}
     regular = {index for index in steps if network.steps[index].kind == "step"}
     if not regular:

@@ -64,12 +64,14 @@ class _Owners:
     """The modules and parameters that steps are called with, each once."""
 
     def __init__(self) -> None:
-        self.targets: list[str] = []
+        self.places: dict[str, int] = {}
+
+    @property
+    def targets(self) -> list[str]:
+        return list(self.places)
 
     def index(self, target: str) -> int:
-        if target not in self.targets:
-            self.targets.append(target)
-        return self.targets.index(target)
+        return self.places.setdefault(target, len(self.places))
 
 
 def fold(

@@ -66,8 +66,10 @@ def names(
     return tuple(result)
 
 
-def undone(network: Network, index: int, cut: Cut, root: nn.Module) -> Undone | None:
-    """Return how step ``index`` is undone, None where it is not."""
+def undone(
+    network: Network, index: int, cut: Cut, root: nn.Module, known: dict[object, Undone | None]
+) -> Undone | None:
+    """Return how step ``index`` is undone, None where it is not; ``known`` keeps what equal steps found."""
     plan = network.steps[index]
     if plan.reshapes or plan.kind == "copy" or draws(plan, cut, root):
         return None
@@ -76,11 +78,16 @@ def undone(network: Network, index: int, cut: Cut, root: nn.Module) -> Undone | 
     if not all(before):
         return None
     wanted = tuple(item[0] for item in before)
-    known = Step(network, plan, None).known  # type: ignore[arg-type]
-    found = inverse(plan.program, [name for item in after for name in item], wanted, known)
-    if found is None:
-        return None
-    return Undone(found, after, wanted, growth(network, found, after, wanted))
+    numbers = Step(network, plan, None).known  # type: ignore[arg-type]
+    key = (id(plan.program), after, wanted, tuple(numbers.items()))
+    if key not in known:
+        given = [name for item in after for name in item]
+        found = inverse(plan.program, given, wanted, numbers)
+        known[key] = None
+        if found is not None:
+            sizes = growth(network, found, after, wanted)
+            known[key] = Undone(found, after, wanted, sizes)
+    return known[key]
 
 
 def draws(plan: StepPlan, cut: Cut, root: nn.Module) -> bool:
