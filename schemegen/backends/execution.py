@@ -10,7 +10,7 @@ from torch import fx
 from schemegen.backends.picklable import PicklableGraph
 from schemegen.network.replay import Chain
 
-__all__ = ["NetworkError", "SchemeNetwork", "failing_node"]
+__all__ = ["NetworkError", "SchemeNetwork", "failing_place"]
 
 
 class NetworkError(RuntimeError):
@@ -43,24 +43,43 @@ class SchemeNetwork(PicklableGraph):
         except torch.OutOfMemoryError:
             raise
         except Exception as error:
-            node = failing_node(self, args)
-            if node is None:
+            where = failing_place(self, args)
+            if where is None:
                 raise
-            raise NetworkError(f"{place(node)}: {error}") from error
+            raise NetworkError(f"{where}: {error}") from error
 
 
 class Locator(fx.Interpreter):
-    """Runs a graph node by node and remembers the last one."""
+    """Runs a graph node by node, a chain step by step, and remembers the last node.
+
+    ``step`` is the stage and step of a node of a chain, whose functions several steps share.
+    """
 
     last: fx.Node | None = None
+    step: tuple[int, int] | None = None
 
     def run_node(self, n: fx.Node) -> Any:
-        self.last = n
+        self.last, self.step = n, None
         return super().run_node(n)
 
+    def call_module(self, target: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        found = self.fetch_attr(str(target))
+        if not isinstance(found, Chain):
+            return super().call_module(target, args, kwargs)
+        carry, owners = args
+        for call in found.calls:
+            inner = Locator(found.forms[call.form])
+            inner.extra_traceback = False
+            try:
+                carry = inner.run(*carry, *(owners[index] for index in call.owners))
+            except Exception:
+                self.last, self.step = inner.last, call.place
+                raise
+        return carry
 
-def failing_node(module: fx.GraphModule, args: tuple[Any, ...]) -> fx.Node | None:
-    """Run ``module`` again and return the node of the scheme that fails, None if none does."""
+
+def failing_place(module: fx.GraphModule, args: tuple[Any, ...]) -> str | None:
+    """Run ``module`` again and return the place in the scheme that fails, None if none does."""
     locator = Locator(module)
     locator.extra_traceback = False
     try:
@@ -68,13 +87,15 @@ def failing_node(module: fx.GraphModule, args: tuple[Any, ...]) -> fx.Node | Non
             locator.run(*args)
     except Exception:
         node = locator.last
-        return node if node is not None and "custom" in node.meta else None
+        known = node is not None and "custom" in node.meta
+        return place(node, locator.step) if known else None  # type: ignore[arg-type]
     return None
 
 
-def place(node: fx.Node) -> str:
+def place(node: fx.Node, step: tuple[int, int] | None = None) -> str:
     """Return ``file.scheme:7: stage 2, step 0, k1`` for a node."""
     custom = node.meta["custom"]
+    custom = custom if step is None else {**custom, "stage": step[0], "step": step[1]}
     where = f"{custom['file']}:{custom['line']}"
     if custom["step"] is None:
         return f"{where}: {custom['stage']}, {custom['value']}"

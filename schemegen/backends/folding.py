@@ -5,7 +5,7 @@ from __future__ import annotations
 import operator
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from torch import fx, nn
 
@@ -97,9 +97,11 @@ def fold(
         return list(forms).index(text), tuple(owners.index(name) for name in targets)
 
     for cut in found:  # all of them first: the order of first use is the order of the parameters
-        calls.append(Call(*called(cut)))
+        custom = cut.nodes[0].meta["custom"]
+        calls.append(Call(*called(cut), place=(custom["stage"], custom["step"])))
     for index, cut in inverses.items():
-        calls[index] = Call(calls[index].form, calls[index].owners, *called(cut))
+        form, targets = called(cut)
+        calls[index] = replace(calls[index], inverse=form, undo=targets)
     chain = Chain(list(forms.values()), calls, plan, bound)
     return replaced(module, found, owners.targets, chain)
 

@@ -57,12 +57,14 @@ class Call:
     """One step: a function of the carry, and which modules and parameters it is called with.
 
     ``form`` and ``inverse`` number the functions of a chain; ``owners`` and ``undo`` their further arguments.
+    ``place`` is the stage and the step within it.
     """
 
     form: int
     owners: tuple[int, ...]
     inverse: int | None = None
     undo: tuple[int, ...] = ()
+    place: tuple[int, int] = (0, 0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor, fx, nn
 
+from schemegen.network.replay import Chain
+
 __all__ = ["BranchRatio", "largest_branch_ratio"]
 
 
@@ -53,3 +55,17 @@ class _StepOutputs(fx.Interpreter):
         if isinstance(value, Tensor) and isinstance(place.get("step"), int):
             self.outputs[place["stage"], place["step"]] = value
         return value
+
+    def call_module(self, target: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Run a chain step by step."""
+        found = self.fetch_attr(str(target))
+        if not isinstance(found, Chain):
+            return super().call_module(target, args, kwargs)
+        carry, owners = args
+        for call in found.calls:
+            form = found.forms[call.form]
+            assert isinstance(form, fx.GraphModule)
+            inner = _StepOutputs(form)
+            carry = inner.run(*carry, *(owners[index] for index in call.owners))
+            self.outputs[call.place] = list(inner.outputs.values())[-1]
+        return carry

@@ -10,9 +10,11 @@ import torch
 from torch import nn
 
 import schemegen
+from schemegen.backends import NetworkError
 from schemegen.backends.binomial import advances, binomial, enough, fewest, kept_at_once
 from schemegen.diagnostics import UsageError
 from schemegen.scheme.builders import from_text
+from schemegen.training.ratios import largest_branch_ratio
 
 # Shared weights, learnable coefficients of a step and of the network, history, noise that is drawn in a step, in
 # a block and again in the backward pass, implicit stages, statistics of each stage, changes of shape.
@@ -236,6 +238,23 @@ def test_numbers_by_hand() -> None:
     assert enough(10, 2) == 3
     assert enough(11, 2) == 4
     assert advances(binomial(0, 1202, 5)) == fewest(1202, 5)
+
+
+@pytest.mark.parametrize("how", ["checkpoint=2", "reversible"])
+def test_errors_and_ratios_name_their_step(how: str) -> None:
+    stored, planned = pair("revnet", how)
+    x = torch.randn(4, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+    for module in (stored, planned):
+        module.eval()
+    assert largest_branch_ratio(stored, x) == largest_branch_ratio(planned, x) is not None
+    said = []
+    for module in (stored, planned):
+        module.get_submodule("stage2.1.g").conv1 = nn.Conv2d(7, 4, 3)
+        with pytest.raises(NetworkError) as failed:
+            module(x)
+        said.append(str(failed.value))
+    assert said[0] == said[1]
+    assert "stage 2, step 1, k1_g" in said[0]
 
 
 def test_unknown_values_are_refused() -> None:
