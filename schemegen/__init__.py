@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from schemegen.diagnostics import InternalError, SchemeError, UsageError
     from schemegen.pipeline import analyze, build, check, compile_scheme, diagnose, load, load_all
+    from schemegen.saving import restore, save
 
 __version__ = "0.1.0"
 
@@ -23,6 +24,8 @@ __all__ = [
     "diagnose",
     "load",
     "load_all",
+    "restore",
+    "save",
 ]
 
 _HOME = {
@@ -36,6 +39,8 @@ _HOME = {
     "diagnose": "pipeline",
     "load": "pipeline",
     "load_all": "pipeline",
+    "restore": "saving",
+    "save": "saving",
 }
 
 _SHOWN = {"analyze", "load", "load_all"}

@@ -33,6 +33,7 @@ __all__ = [
     "check",
     "diagnose",
     "emit",
+    "emit_network",
     "examine",
     "finish",
     "load",
@@ -147,12 +148,36 @@ def emit(unit: Unit, *, seed: int = 0, backprop: str = "store") -> GraphModule:
     ``backprop``: ``store``, ``checkpoint=K``, ``reversible``, ``memory=MIB,batch=N`` or ``auto``, what the
     backward pass keeps; see ``docs/backprop.md``.
     """
-    from schemegen.backends import emit_graph, request
-
     assert unit.network is not None
     blocks = dict(unit.blocks)
+    return emit_network(
+        unit.scheme, unit.program, unit.network, blocks, seed=seed, backprop=backprop
+    )
+
+
+def emit_network(
+    scheme: Scheme,
+    program: Program,
+    network: NetworkSpec,
+    blocks: Mapping[str, str],
+    *,
+    seed: int = 0,
+    backprop: str = "store",
+) -> GraphModule:
+    """Generate a network and note in ``meta["origin"]`` the texts that compile to it."""
+    from schemegen.backends import emit_graph, request
+
     wanted = request(backprop)
-    return emit_graph(unit.program, unit.network, seed=seed, blocks=blocks, backprop=wanted)
+    graph = emit_graph(program, network, seed=seed, blocks=blocks, backprop=wanted)
+    graph.meta["origin"] = {
+        "scheme_name": scheme.name,
+        "scheme_text": scheme.source.text,
+        "network_name": network.name,
+        "network_text": network.source.text,
+        "blocks": dict(blocks),
+        "backprop": backprop,
+    }
+    return graph
 
 
 def finish(unit: Unit, *, backprop: str = "store") -> Build:

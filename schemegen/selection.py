@@ -21,6 +21,7 @@ __all__ = [
     "choose_network",
     "choose_scheme",
     "import_blocks",
+    "read_network",
     "root_of",
     "source_of",
 ]
@@ -97,13 +98,17 @@ def import_blocks(blocks: Mapping[str, str]) -> None:
 
 
 def _read_network(path: Path, name: str | None) -> NetworkSpec:
+    return read_network(read_file(path), name, path.parent)
+
+
+def read_network(source: Source, name: str | None, root: Path | None = None) -> NetworkSpec:
+    """Return the network ``name`` of a text, or its only one; imports stay in the folder ``root``."""
     from schemegen.language import parse
     from schemegen.scheme import check
 
-    source = read_file(path)
     parsed = parse(source)
     # A file of networks alone is sound here, although `check` asks a file for a scheme.
-    checked = check(parsed, root=path.parent)
+    checked = check(parsed, root=root)
     found = (*parsed.diagnostics, *checked.diagnostics)
     errors = [item for item in found if item.is_error and item.code != "E0117"]
     if errors:

@@ -6,6 +6,7 @@ the files it came from. Nothing is ever unpickled.
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 import json
 import os
@@ -20,9 +21,18 @@ from torch import Tensor, nn
 from schemegen.diagnostics import UsageError
 from schemegen.training.subject import Subject
 
-__all__ = ["Checkpoint", "read_checkpoint", "restore", "write_atomically", "write_checkpoint"]
+__all__ = [
+    "Checkpoint",
+    "difference",
+    "read_checkpoint",
+    "restore",
+    "write_atomically",
+    "write_checkpoint",
+    "write_texts",
+]
 
 _FORMAT = "schemegen-checkpoint-1"
+_SHOWN = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,16 +63,32 @@ def write_checkpoint(
     extra: Mapping[str, Tensor],
 ) -> None:
     """Write the subject's weights and texts, all or nothing."""
-    save, _ = _safetensors()
-    tensors = {f"model.{key}": value for key, value in subject.model.state_dict().items()}
-    tensors |= {f"extra.{key}": value for key, value in extra.items()}
-    metadata = {
-        "format": _FORMAT,
+    texts = {
         "scheme_name": subject.scheme.name,
         "scheme_text": subject.scheme.source.text,
         "network_name": subject.network.name,
         "network_text": subject.network.source.text,
-        "sha256": subject.sha256,
+    }
+    write_texts(path, subject.model, texts, progress=progress, config=config, extra=extra)
+
+
+def write_texts(
+    path: Path,
+    model: nn.Module,
+    texts: Mapping[str, str],
+    *,
+    progress: Mapping[str, Any],
+    config: Mapping[str, Any],
+    extra: Mapping[str, Tensor],
+) -> None:
+    """Write a network's weights and the ``texts`` it was generated from, all or nothing."""
+    save, _ = _safetensors()
+    tensors = {f"model.{key}": value for key, value in model.state_dict().items()}
+    tensors |= {f"extra.{key}": value for key, value in extra.items()}
+    metadata = {
+        "format": _FORMAT,
+        **texts,
+        "sha256": hashlib.sha256(texts["scheme_text"].encode()).hexdigest(),
         "progress": json.dumps(progress, sort_keys=True),
         "config": json.dumps(config, sort_keys=True),
     }
@@ -129,7 +155,8 @@ def restore(subject: Subject, checkpoint: Checkpoint, *, force: bool = False) ->
         raise UsageError(
             "the checkpoint was made from another scheme "
             f"(sha256 {checkpoint.sha256[:4]}.. and {subject.sha256[:4]}..)",
-            "`schemegen diff` shows how they differ; `--force` loads matching names",
+            "`--force` loads matching names; - is the checkpoint's text, + that of this scheme\n"
+            + difference(checkpoint.scheme_text, subject.scheme.source.text),
             code="E0801",
         )
     own = subject.model.state_dict()
@@ -147,6 +174,18 @@ def restore(subject: Subject, checkpoint: Checkpoint, *, force: bool = False) ->
         )
     _load(subject.model, fitting)
     return left
+
+
+def difference(first: str, second: str) -> str:
+    """Return the lines in which two texts differ, those of the first with -, of the second with +."""
+    one, other = first.splitlines(), second.splitlines()
+    lines = [
+        f"     {line.rstrip()}"
+        for line in list(difflib.unified_diff(one, other, n=0, lineterm=""))[2:]
+        if not line.startswith("@@")
+    ]
+    more = [f"     and {len(lines) - _SHOWN} more lines"] if len(lines) > _SHOWN else []
+    return "\n".join([*lines[:_SHOWN], *more])
 
 
 def _load(model: nn.Module, weights: Mapping[str, Tensor]) -> None:
