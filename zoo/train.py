@@ -49,6 +49,8 @@ def parser() -> argparse.ArgumentParser:
 
 def train(arguments: argparse.Namespace) -> None:
     """Compile the scheme, train its network and print the test accuracy."""
+    import torch
+
     from schemegen.backends import with_batch
     from schemegen.pipeline import emit, prepare
     from schemegen.render import render_text
@@ -71,7 +73,8 @@ def train(arguments: argparse.Namespace) -> None:
         print(render_text(unit.diagnostics), file=sys.stderr)
     assert unit.network is not None
     how = with_batch(backprop, config.batch_size)
-    model = emit(unit, seed=config.seed, backprop=how)
+    with torch.autocast("cpu", torch.bfloat16, enabled=config.amp):
+        model = emit(unit, seed=config.seed, backprop=how)
     result = run(Subject(model, unit.scheme, unit.network), config)
     print(result.summary())
 

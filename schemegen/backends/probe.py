@@ -18,7 +18,10 @@ __all__ = ["Probe", "untouched"]
 
 
 class Probe:
-    """The carries of one run in training mode, on a few inputs with normal entries."""
+    """The carries of one run in training mode, on a few inputs with normal entries.
+
+    Runs in the precision of the autocast around it.
+    """
 
     def __init__(self, module: SchemeNetwork, chain: Chain, shape: tuple[int, ...]) -> None:
         found: list[tuple[Any, ...]] = []
@@ -27,6 +30,7 @@ class Probe:
         size = 2 if len(shape) == 3 else 16
         draws = torch.Generator().manual_seed(0)
         x = torch.randn(size, *shape, generator=draws).to(some)
+        torch.clear_autocast_cache()  # of weights that shape propagation cast without values
         try:
             with untouched(module):
                 module(x)

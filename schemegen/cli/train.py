@@ -90,6 +90,8 @@ def command(
     What is left out is the data set's usual setting.
     """
     wanted = network or NETWORKS.get(given["data"])
+    import torch
+
     from schemegen.backends import with_batch
     from schemegen.training import Subject, recipe, train
 
@@ -105,7 +107,8 @@ def command(
     console.show(unit.diagnostics)
     assert unit.network is not None
     how = with_batch(backprop, config.batch_size)
-    model = emit(unit, seed=config.seed, backprop=how)
+    with torch.autocast("cpu", torch.bfloat16, enabled=config.amp):
+        model = emit(unit, seed=config.seed, backprop=how)
     result = train(Subject(model, unit.scheme, unit.network), config)
     console.out(result.summary())
 

@@ -14,6 +14,7 @@ from schemegen.backends import NetworkError
 from schemegen.backends.binomial import advances, binomial, enough, fewest, kept_at_once
 from schemegen.diagnostics import UsageError
 from schemegen.scheme.builders import from_text
+from schemegen.sources import zoo_file
 from schemegen.training.ratios import largest_branch_ratio
 
 # Shared weights, learnable coefficients of a step and of the network, history, noise that is drawn in a step, in
@@ -261,3 +262,13 @@ def test_unknown_values_are_refused() -> None:
     for text in ("revolve", "checkpoint", "checkpoint=0", "checkpoint=-1", "store=2", ""):
         with pytest.raises(UsageError, match="unknown backpropagation"):
             schemegen.build("resnet", network="tiny", backprop=text)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(
+    "path", sorted(zoo_file("rk2").parent.glob("*.scheme")), ids=lambda p: p.stem
+)
+def test_the_whole_zoo_to_the_last_bit(path) -> None:
+    stored, again = pair(path.stem, "checkpoint=2", "mlp")
+    assert equal(trained(stored, (64,), 1), trained(again, (64,), 1))

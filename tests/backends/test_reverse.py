@@ -243,3 +243,13 @@ def test_compiled_without_a_break() -> None:
         results.append([p.grad for p in module.parameters()])
     for a, b in zip(*results, strict=True):
         assert float((a - b).norm()) <= 1e-10 * float(a.norm())
+
+
+def test_half_precision_keeps_more_carries() -> None:
+    plain = build("momentum_net", 60, "reversible")
+    with torch.autocast("cpu", torch.bfloat16):
+        half = build("momentum_net", 60, "reversible")
+        y = half(torch.randn(6, 1, 8, 8, generator=torch.Generator().manual_seed(1)))
+    y.float().square().sum().backward()
+    assert half.meta["backprop"]["kept"] > plain.meta["backprop"]["kept"]
+    assert float(half.chain.meter.error) < 10 * half.meta["backprop"]["bound"]
