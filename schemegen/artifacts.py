@@ -128,19 +128,34 @@ def _quoted(text: str) -> str:
     return f'"{escaped}"'
 
 
-def _onnx(build: Build) -> bytes:
-    """Return the network as an ONNX model for one example; batch is its first, free dimension."""
-    import torch
+def _svg(build: Build) -> str:
+    from schemegen.backends.drawing import draw_network, svg
 
-    example = torch.zeros(2, *build.network.input_shape)
-    batch = torch.export.Dim("batch")
-    program = torch.onnx.export(
-        build.graph.eval(), (example,), dynamo=True, dynamic_shapes=({0: batch},), verbose=False
-    )
-    if program is None:
-        raise UsageError("torch could not write this network as ONNX")
-    data: bytes = program.model_proto.SerializeToString(deterministic=True)
-    return data
+    return svg(draw_network(build.scheme.name, build.graph.graph))
+
+
+def _step_svg(build: Build) -> str:
+    from schemegen.backends.drawing import draw_step, svg
+
+    return svg(draw_step(build.program))
+
+
+def _step_dot(build: Build) -> str:
+    from schemegen.backends.drawing import dot, draw_step
+
+    return dot(draw_step(build.program))
+
+
+def _export(build: Build) -> bytes:
+    from schemegen.backends.exports import exported_bytes
+
+    return exported_bytes(build.graph, build.network.input_shape)
+
+
+def _onnx(build: Build) -> bytes:
+    from schemegen.backends.exports import onnx_bytes
+
+    return onnx_bytes(build.graph, build.network.input_shape)
 
 
 FORMS: Mapping[str, tuple[str, Callable[[Build], str | bytes]]] = {
@@ -149,6 +164,10 @@ FORMS: Mapping[str, tuple[str, Callable[[Build], str | bytes]]] = {
     "json": ("analysis.json", _json),
     "latex": ("analysis.tex", _latex),
     "dot": ("graph.dot", _dot),
+    "svg": ("network.svg", _svg),
+    "step-dot": ("step.dot", _step_dot),
+    "step-svg": ("step.svg", _step_svg),
+    "export": ("model.pt2", _export),
     "onnx": ("model.onnx", _onnx),
 }
 

@@ -20,7 +20,7 @@ PACKAGE = Path(schemegen.__file__).parent
 LAYERS = (
     "diagnostics", "resources", "files", "sources", "exact", "language", "series", "scheme", "step",
     "analysis", "verification", "report", "network", "backends", "training", "values", "selection",
-    "artifacts", "walk", "pipeline", "saving", "cli",
+    "artifacts", "walk", "pipeline", "saving", "timm_models", "cli",
 )  # fmt: skip
 ONLY_DIAGNOSTICS = ("render", "explanations")
 ALLOWED = {name: {*LAYERS[:index], *ONLY_DIAGNOSTICS} for index, name in enumerate(LAYERS)}
@@ -32,7 +32,16 @@ for light in ("resources", "files", "sources", "language"):
     ALLOWED[light] -= {"exact"}
 
 # Which layers may import a third-party library at all.
-FROM_NETWORK_ON = {"network", "backends", "training", "artifacts", "pipeline", "saving", "cli"}
+FROM_NETWORK_ON = {
+    "network",
+    "backends",
+    "training",
+    "artifacts",
+    "pipeline",
+    "saving",
+    "timm_models",
+    "cli",
+}
 WITH_SYMPY = {"exact", *LAYERS[LAYERS.index("series") :]} - {"cli"}
 LIBRARIES = {
     "lark": {"language"},

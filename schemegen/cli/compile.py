@@ -19,7 +19,9 @@ from schemegen.sources import display, read
 
 __all__ = ["command"]
 
-FORMS = ["fx", "python", "json", "latex", "dot", "onnx"]
+FORMS = [
+    "fx", "python", "json", "latex", "dot", "svg", "step-dot", "step-svg", "export", "onnx",
+]  # fmt: skip
 
 
 @click.command("compile")
