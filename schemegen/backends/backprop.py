@@ -25,6 +25,7 @@ from schemegen.backends.steps import Network
 from schemegen.diagnostics import Diagnostic, SchemeError, UsageError
 from schemegen.network.memory import MIB
 from schemegen.network.replay import Chain, Plan, Rerun, Reverse
+from schemegen.step.program import Solve
 
 __all__ = ["METHODS", "Request", "request", "with_batch", "with_plan"]
 
@@ -247,6 +248,8 @@ def irreversible(network: Network) -> Diagnostic:
     message = f"a step of `{program.name}` cannot be run backwards"
     if program.noises:
         message += ": it draws random numbers"
+    elif any(isinstance(item, Solve) for item in program.statements):
+        message += ": its implicit stages are solved up to a residual only"
     help_ = "`--backprop checkpoint=K` works for every scheme"
     return Diagnostic("E0806", message, program.statements[-1].origin.span, help_)
 

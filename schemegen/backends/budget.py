@@ -13,9 +13,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from schemegen.network.conditions import Carry
 from schemegen.network.memory import Bytes, size_of
 from schemegen.network.replay import Plan, Rerun
-from schemegen.network.rerun import Carry, Run
+from schemegen.network.rerun import Run
 
 __all__ = ["MOST_SPLITS", "Costs", "Option", "costs", "options", "plan_of"]
 

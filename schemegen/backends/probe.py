@@ -11,8 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from schemegen.backends.execution import SchemeNetwork
+from schemegen.network.conditions import Carry, distance
 from schemegen.network.replay import Chain
-from schemegen.network.rerun import Carry, Run, distance
+from schemegen.network.rerun import Run
 
 __all__ = ["Probe", "untouched"]
 

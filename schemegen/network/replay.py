@@ -25,23 +25,9 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from schemegen.diagnostics import InternalError
+from schemegen.network.conditions import Autocast, Carry, Meter, autocast, autocast_of
 from schemegen.network.opaque import numbered, run_opaque
-from schemegen.network.rerun import (
-    Autocast,
-    Call,
-    Carry,
-    Meter,
-    Pending,
-    Plan,
-    Rerun,
-    Reverse,
-    Run,
-    Slot,
-    Values,
-    autocast,
-    autocast_of,
-    swapped,
-)
+from schemegen.network.rerun import Call, Pending, Plan, Rerun, Reverse, Run, Slot, Values, swapped
 from schemegen.network.solvers import blind
 
 __all__ = ["Call", "Chain", "Held", "Plan", "Rerun", "Reverse"]
