@@ -9,6 +9,7 @@ from torch import fx
 
 from schemegen.backends.picklable import PicklableGraph
 from schemegen.network.replay import Chain
+from schemegen.network.solvers import Solver
 
 __all__ = ["NetworkError", "SchemeNetwork", "failing_place"]
 
@@ -26,6 +27,9 @@ class SchemeNetwork(PicklableGraph):
 
     def __init__(self, root: Any, graph: fx.Graph, class_name: str = "GraphModule") -> None:
         super().__init__(root, graph, class_name)
+        for name, item in self.named_modules():
+            if isinstance(item, Solver):
+                item.place = name
         for node in self.graph.nodes:
             if node.op == "call_module":
                 called = self.get_submodule(str(node.target))

@@ -14,7 +14,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-__all__ = ["Solver", "blind", "evaluate", "gmres"]
+__all__ = ["Solver", "blind", "convergence", "evaluate", "gmres"]
 
 Map = Callable[[Tensor], Tensor]
 
@@ -66,7 +66,13 @@ class Solver(nn.Module):
 
     ``gradient`` ``implicit``: by the implicit function theorem, ``dz = (I - g')^-1 dg``; in a compiled
     network that inverse is its Neumann series of ``iterations`` terms, by as many sweeps at the solution.
+
+    ``residual`` is ``|g(z) - z| / (1 + |z|)`` of the last eager call, after ``taken`` iterations, and
+    ``adjoint_residual`` the same of the last adjoint system. One that stays above the tolerance is a
+    warning, once.
     """
+
+    restarts = 10
 
     def __init__(
         self, method: str, iterations: int, tolerance: float | None, memory: int, gradient: str
@@ -77,7 +83,11 @@ class Solver(nn.Module):
         self.tolerance = tolerance
         self.memory = memory
         self.gradient = gradient
-        self.warned = False
+        self.place = ""
+        self.warned: set[str] = set()
+        self.taken = 0
+        self.residual: Tensor | None = None
+        self.adjoint_residual: Tensor | None = None
 
     def forward(
         self, sweep: Callable[..., tuple[Tensor, ...]], guess: tuple[Tensor, ...], *known: object
@@ -116,9 +126,13 @@ class Solver(nn.Module):
                 (pulled,) = torch.autograd.grad(image, start, y, retain_graph=True)
                 return y - pulled
 
-            y = gradient
-            for _ in range(3):
-                y = y + gmres(transposed, gradient - transposed(y), min(self.iterations, y.numel()))
+            y, left = gradient, gradient - transposed(gradient)
+            for _ in range(3 if self.tolerance is None else self.restarts):
+                if self.converged(left, gradient):
+                    break
+                y = y + gmres(transposed, left, min(self.iterations, y.numel()))
+                left = gradient - transposed(y)
+            self.adjoint_residual = self.report(left, gradient, "the adjoint system")
             return y
 
         result.register_hook(adjoint)  # type: ignore[no-untyped-call]
@@ -132,7 +146,8 @@ class Solver(nn.Module):
                 z, residual = self.anderson(g, z)
             case _:
                 z, residual = self.newton_krylov(g, z)
-        self.report(residual, z)
+        if not torch.compiler.is_compiling():
+            self.residual = self.report(residual, z, self.method)
         return z
 
     def converged(self, residual: Tensor, z: Tensor) -> bool:
@@ -140,21 +155,28 @@ class Solver(nn.Module):
             return False
         return bool(residual.norm() <= self.tolerance * (1 + z.norm()))
 
+    def count(self, taken: int) -> None:
+        if not torch.compiler.is_compiling():
+            self.taken = taken
+
     def fixed_point(self, g: Map, z: Tensor) -> tuple[Tensor, Tensor]:
         residual = torch.zeros_like(z)
-        for _ in range(self.iterations):
+        for taken in range(1, self.iterations + 1):
             image = g(z)
             residual, z = image - z, image
+            self.count(taken)
             if self.converged(residual, z):
                 break
         return z, residual
 
     def anderson(self, g: Map, z: Tensor) -> tuple[Tensor, Tensor]:
+        self.count(1)
         images, residuals = [g(z)], []
         residuals.append(images[0] - z)
         z = images[0]
-        for _ in range(self.iterations - 1):
+        for taken in range(2, self.iterations + 1):
             image = g(z)
+            self.count(taken)
             images, residuals = (
                 [*images, image][-self.memory - 1 :],
                 [*residuals, image - z][-self.memory - 1 :],
@@ -177,8 +199,9 @@ class Solver(nn.Module):
 
     def newton_krylov(self, g: Map, z: Tensor) -> tuple[Tensor, Tensor]:
         residual = g(z) - z
-        for _ in range(self.iterations):
-            if self.converged(residual, z):
+        for taken in range(self.iterations + 1):
+            self.count(taken)
+            if taken == self.iterations or self.converged(residual, z):
                 break
             epsilon = torch.finfo(z.dtype).eps ** 0.5 * (1 + z.detach().norm())
 
@@ -194,19 +217,54 @@ class Solver(nn.Module):
             residual = g(z) - z
         return z, residual
 
-    def report(self, residual: Tensor, z: Tensor) -> None:
-        if self.tolerance is None or torch.compiler.is_compiling() or self.warned:
-            return
-        size = float(residual.detach().norm() / (1 + z.detach().norm()))
-        if not size <= self.tolerance:
-            self.warned = True
-            message = (
-                f"{self.method} stopped after {self.iterations} iterations, residual {size:.2g}"
+    def report(self, residual: Tensor, z: Tensor, what: str) -> Tensor:
+        """Return the relative residual of an eager call, and warn once where it is above the tolerance."""
+        size: Tensor = residual.detach().norm() / (1 + z.detach().norm())
+        if self.tolerance is None or what in self.warned:
+            return size
+        # A residual that is no number is not below it either.
+        if not float(size) <= self.tolerance:
+            self.warned.add(what)
+            where = f"{self.place}: " if self.place else ""
+            limit = (
+                f"{self.iterations} iterations"
+                if what == self.method
+                else f"{self.restarts} restarts"
             )
-            warnings.warn(message, RuntimeWarning, stacklevel=3)
+            message = (
+                f"{where}{what} stopped after {limit}, residual {float(size):.2g}, "
+                f"tolerance {self.tolerance:.2g}"
+            )
+            warnings.warn(message, RuntimeWarning, stacklevel=4)
+        return size
 
     def extra_repr(self) -> str:
         return f"{self.method}, iterations={self.iterations}, gradient={self.gradient}"
+
+
+def convergence(network: nn.Module) -> dict[str, dict[str, float | int | bool | None]]:
+    """Return what the solvers of a network reached in its last eager call, by their names.
+
+    ``iterations`` taken; ``residual`` and ``adjoint_residual`` relative to the solution and to the gradient, None
+    before the first call (backward pass); ``converged`` None where no tolerance is declared.
+    """
+    found: dict[str, dict[str, float | int | bool | None]] = {}
+    for name, item in network.named_modules():
+        if isinstance(item, Solver):
+            sizes = [
+                None if size is None else float(size)
+                for size in (item.residual, item.adjoint_residual)
+            ]
+            known = [size for size in sizes if size is not None]
+            limit = item.tolerance
+            reached = None if limit is None or not known else all(x <= limit for x in known)
+            found[name] = {
+                "iterations": item.taken,
+                "residual": sizes[0],
+                "adjoint_residual": sizes[1],
+                "converged": reached,
+            }
+    return found
 
 
 @contextmanager
@@ -221,3 +279,4 @@ def blind(module: nn.Module) -> Iterator[None]:
     finally:
         for item, (iterations, tolerance, gradient) in zip(found, kept, strict=True):
             item.iterations, item.tolerance, item.gradient = iterations, tolerance, gradient
+            item.taken, item.residual = 0, None
