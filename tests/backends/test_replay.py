@@ -66,7 +66,7 @@ def equal(one: list, other: list) -> bool:
     )
 
 
-@pytest.mark.filterwarnings("ignore:anderson stopped")
+@pytest.mark.filterwarnings("ignore:.*stopped after")
 @pytest.mark.parametrize("scheme", SCHEMES)
 def test_training_is_that_of_a_stored_run_to_the_last_bit(scheme: str) -> None:
     stored, again = pair(scheme, "checkpoint=2")
