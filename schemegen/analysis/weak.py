@@ -109,14 +109,14 @@ class _Reading:
         self.text = ForestText(step.operators, step.principal, forests)
 
     def equation(self) -> ModifiedSDE:
-        generator_terms = tuple(self._terms(self.found, self.text.forest))
-        obstacles = [term for term in generator_terms if len(term.trees) > 2]
-        first = min((term.h_power for term in obstacles), default=None)
+        leveled = list(self._terms(self.found, self.text.forest))
+        generator_terms = tuple(term for _, term in leveled)
+        first = min((level for level, term in leveled if len(term.trees) > 2), default=None)
         exists_to = sympy.Integer(self.levels)
         if first is not None:
-            halves = any(not term.h_power.is_Integer for term in generator_terms)
+            halves = any(not level.is_Integer for level, _ in leveled)
             exists_to = first - (sympy.Rational(1, 2) if halves else 1)
-        stopping = tuple(term for term in obstacles if term.h_power == first)
+        stopping = tuple(term for level, term in leveled if level == first and len(term.trees) > 2)
         small = of_roots(self.found, (1,))
         diffusive = any(len(forest) > 1 for forest in self.found.get(self.step.unit, {}))
         return ModifiedSDE(
@@ -129,18 +129,26 @@ class _Reading:
             obstacles=stopping,
             scaling="sqrt(h)" if diffusive else "h",
             only_when=_common_zeros(stopping),
+            stops_at=first,
             valid=("principal root",) if self.step.memories else (),
         )
 
-    def _terms(self, series: Graded, text: Callable[[Forest], str]) -> Iterator[ForestTerm]:
+    def _terms(
+        self, series: Graded, text: Callable[[Forest], str]
+    ) -> Iterator[tuple[Exact, ForestTerm]]:
+        """Yield each term and its level: its power of h with scaled symbols counted as h."""
         for power, level in series.items():
             for forest, number in level.items():
                 for h_power, coefficient in self._exact(power, number):
-                    yield ForestTerm(text(forest), self.text.trees(forest), h_power, coefficient)
+                    trees = self.text.trees(forest)
+                    yield self._level(power), ForestTerm(text(forest), trees, h_power, coefficient)
+
+    def _level(self, power: int) -> Exact:
+        return sympy.Rational(power - self.step.unit, self.step.unit)
 
     def _exact(self, power: int, number: Number) -> Iterator[tuple[Exact, Exact]]:
         """Yield powers of h and coefficients; a scaled symbol stands for h times a constant."""
-        h_power = sympy.Rational(power - self.step.unit, self.step.unit)
+        h_power = self._level(power)
         for degree, coefficient in self.step.draws.coefficients.powers_of_scaled(number):
             yield h_power - degree, coefficient
 
@@ -154,7 +162,7 @@ class _Reading:
                 for power, level in series.items()
             }
             terms = self._terms(own, lambda forest: self.text.tree(forest[0][1]))
-            result.append((state, tuple(term for term in terms if term.h_power <= most)))
+            result.append((state, tuple(term for level, term in terms if level <= most)))
         return tuple(result)
 
     def _matrices(self, most: Exact) -> Iterator[ForestTerm]:
@@ -162,28 +170,26 @@ class _Reading:
             for forest, number in level.items():
                 name, factor = self.text.matrix(forest)
                 for h_power, coefficient in self._exact(power, number):
-                    if h_power <= most:
+                    if self._level(power) <= most:
                         trees = self.text.trees(forest)
                         yield ForestTerm(name, trees, h_power, factor * coefficient)
 
     def skewed(self, sde: ModifiedSDE) -> Iterator[Skewness]:
         """Yield the noises whose third central moment is not 0, where three trees are the obstacle."""
-        if not sde.obstacles:
+        if sde.stops_at is None:
             return
         draws = self.step.draws
         for index, noise in enumerate(draws.noises):
             moment = draws.third_cumulant(index)
             if moment:
-                yield Skewness(
-                    noise.name, draws.coefficients.expression(moment), sde.obstacles[0].h_power
-                )
+                yield Skewness(noise.name, draws.coefficients.expression(moment), sde.stops_at)
 
     def notes(self, sde: ModifiedSDE) -> Iterator[Note]:
         if sde.obstacles:
             term = sde.obstacles[0]
             text = (
                 f"no SDE beyond h^{sde.exists_to}: the generator has the product `{term.term}` of "
-                f"{len(term.trees)} trees at h^{term.h_power}"
+                f"{len(term.trees)} trees at h^{sde.stops_at}"
             )
             if sde.only_when:
                 text += f", which is 0 only for {sde.only_when}"

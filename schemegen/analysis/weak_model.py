@@ -38,7 +38,7 @@ class ModifiedSDE:
     """``dX = drift dt + B dW`` with ``B B^T = diffusion_squared``, in the sense of Ito, and its generator.
 
     ``generator`` holds all terms up to ``truncation`` (a power of h). ``exists_to`` is the power of h up to which
-    it is that of an SDE: beyond, products of three or more trees occur; ``obstacles`` are the first of them.
+    it is that of an SDE; at ``stops_at`` products of three or more trees occur, ``obstacles``.
     ``scaling`` is ``sqrt(h)`` where noise remains in the limit h -> 0 and ``h`` where the limit is the equation of
     the mean. ``only_when``: values of a symbol for which the obstacles vanish, as text.
     """
@@ -52,6 +52,7 @@ class ModifiedSDE:
     obstacles: tuple[ForestTerm, ...]
     scaling: str
     only_when: str | None
+    stops_at: sympy.Expr | None
     valid: tuple[str, ...]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import groupby
@@ -15,6 +16,7 @@ from schemegen.scheme.expressions import format_exact
 
 __all__ = ["equation_lines", "mean_square_data", "mean_square_lines", "sde_data"]
 
+CONSTANT = re.compile(r"(?:^|[\[,])1")  # the field that is 1 everywhere, at a node
 MOST_TERMS = 12  # of one line
 LEVELS = 1  # powers of h beyond the first that a line shows
 
@@ -107,8 +109,8 @@ def equation_lines(sde: ModifiedSDE, script: Script) -> Iterator[tuple[str, str]
     if sde.scaling == "sqrt(h)" and script.unicode:
         size = "√h"
     yield "noise", f"of the size {size}: {where}"
-    if sde.obstacles:
-        first = sde.obstacles[0].h_power
+    if sde.stops_at is not None:
+        first = sde.stops_at
         text = (
             f"{_order(sde.exists_to, script)}; the generator is no SDE's at {_order(first, script)}"
         )
@@ -184,7 +186,7 @@ def _h(power: sympy.Expr, script: Script) -> str:
 
 def _differential(text: str, script: Script) -> str:
     """Return a tree as its differential; one with letters or names of states as it stands."""
-    if "." in text or ":" in text or text[:1].isdigit():
+    if "." in text or ":" in text or CONSTANT.search(text):
         return text
     return script.differential(parse_tree(text))
 

@@ -261,6 +261,10 @@ class Operators:
 
     def exponential(self, operator: Graded, base: Graded) -> Graded:
         """Return ``exp(operator) base`` without the unit, for an operator from power 1 on."""
+        if any(power < 1 for power in operator):
+            raise ValueError(
+                "the exponential of an operator with a part of power 0 is no finite sum"
+            )
         total: Graded = {power: dict(level) for power, level in base.items()}
         term, step = base, 0
         while term:

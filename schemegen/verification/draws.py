@@ -25,11 +25,18 @@ Array = Any
 
 def without_draws(program: Program) -> Program:
     quiet = tuple(replace(n, active="train", evaluation="mean") for n in program.noises)
-    return evaluated(replace(program, noises=quiet))
+    return evaluated(replace(program, noises=quiet, starter=None, first=None, opening=None))
 
 
-def with_numbers(program: Program, numbers: Mapping[str, sympy.Rational]) -> Program:
-    values = {sympy.Symbol(name): value for name, value in numbers.items()}
+def with_numbers(
+    program: Program, numbers: Mapping[str, sympy.Rational], scaled: Sequence[str] = ()
+) -> Program:
+    """Return the program with numbers for its symbols; a scaled one is h times its number."""
+    h = sympy.Symbol("h")
+    values = {
+        sympy.Symbol(name): value * h if name in scaled else value
+        for name, value in numbers.items()
+    }
 
     def changed(statement: Statement) -> Statement:
         match statement:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -33,13 +33,22 @@ def _linear_program(
     return {name: (lambda u, rate=rate: rate * u) for name, rate in rates.items()}
 
 
+def _at(
+    numbers: Mapping[str, sympy.Rational], scaled: Sequence[str], step: float
+) -> dict[str, float]:
+    return {k: float(v) * (step if k in scaled else 1) for k, v in numbers.items()}
+
+
 def _variables(z: float, w: float, names: Mapping[str, str]) -> dict[str, float]:
     """Return a number for each variable, no two alike."""
     return {v: (z if v[0] == "z" else w) * (1 + 0.3 * i) for i, v in enumerate(names)}
 
 
 def growth(
-    program: Program, analysis: Analysis, numbers: Mapping[str, sympy.Rational]
+    program: Program,
+    analysis: Analysis,
+    numbers: Mapping[str, sympy.Rational],
+    scaled: Sequence[str],
 ) -> Iterator[Check]:
     """Compare ``E R^2`` with the mean over draws."""
     found = analysis.mean_square
@@ -47,7 +56,7 @@ def growth(
         return
     z, w, step = -0.7, 0.4, 0.25
     names = dict(found.variables)
-    values = {**numbers, "h": step, **_variables(z, w, names)}
+    values = {**_at(numbers, scaled, step), "h": step, **_variables(z, w, names)}
     wanted = number_of(found.function, values)
     fields = _linear_program(program, z, w, step, names)
     draws = drawn(program.noises, step, 1, DRAWS, np.random.default_rng(SEED + 1))
@@ -72,7 +81,10 @@ def growth(
 
 
 def variance(
-    program: Program, analysis: Analysis, numbers: Mapping[str, sympy.Rational]
+    program: Program,
+    analysis: Analysis,
+    numbers: Mapping[str, sympy.Rational],
+    scaled: Sequence[str],
 ) -> Iterator[Check]:
     """Compare the stationary variance with that over many paths."""
     found, square = analysis.stationary_variance, analysis.mean_square
@@ -80,7 +92,7 @@ def variance(
         return
     z, w, step = -0.5, 0.25, 0.25
     names = dict(square.variables)
-    values = {**numbers, "h": step, **_variables(z, w, names)}
+    values = {**_at(numbers, scaled, step), "h": step, **_variables(z, w, names)}
     wanted = number_of(found.scheme, values)
     fields = _linear_program(program, z, w, step, names)
     random = np.random.default_rng(SEED + 2)

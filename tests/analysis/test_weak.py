@@ -430,6 +430,23 @@ def test_a_memory_whose_noise_never_dies_out_is_refused() -> None:
     assert any("unit circle" in note.text for note in notes)
 
 
+def test_damping_counts_as_h() -> None:
+    """A damping rate stands for h times a constant: the third cumulant of its noise stops the SDE at h^2 too."""
+    program = program_of("""scheme s {
+  state u
+  drift f(u): block preact
+  param lam: learnable, init 1/5, range [0, 1]
+  damping lam: explicit, gain (1 + lam)
+  noise b: bernoulli(9/10), scope channel
+  step { u[n+1] = u[n] + h*b*f(u[n]) }
+}
+""")
+    found, _ = weak_analysis(program, ("lam",))
+    assert found.sde is not None
+    assert (found.sde.exists_to, found.sde.stops_at) == (1, 2)
+    assert found.weak_order == 1
+
+
 def test_two_noises_in_two_fields() -> None:
     """Independent draws: the diffusions add; products of the two noises have no joint cumulant."""
     program = noisy(
