@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from schemegen.diagnostics import UsageError
+from schemegen.network.solvers import Solver
 
 __all__ = ["exported_bytes", "exported_program", "onnx_bytes"]
 
@@ -48,7 +49,13 @@ def exported_bytes(network: nn.Module, input_shape: tuple[int, ...]) -> bytes:
 
 
 def onnx_bytes(network: nn.Module, input_shape: tuple[int, ...]) -> bytes:
-    """Return the network as an ONNX model."""
+    """Return the network as an ONNX model. Errors: UsageError where a solver needs what ONNX lacks."""
+    for name, item in network.named_modules():
+        if isinstance(item, Solver) and item.method in ("anderson", "newton_krylov"):
+            raise UsageError(
+                f"{name} uses {item.method}, which solves linear systems; ONNX has no operator for that",
+                "`solve: fixed_point` can be written, and so can the form `export`",
+            )
     batch = torch.export.Dim("batch")
     with evaluating(network):
         program = torch.onnx.export(

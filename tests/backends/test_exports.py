@@ -79,6 +79,11 @@ def test_onnx_runtime_gives_the_same() -> None:
             )
 
 
+def test_what_onnx_cannot_say_is_said_before_the_work() -> None:
+    with pytest.raises(UsageError, match=r"stage1\.0\.solver\w* uses anderson"):
+        onnx_bytes(small("sdirk2"), (1, 4, 4))
+
+
 def texts(drawing: str) -> list[str]:
     return [item.text or "" for item in ET.fromstring(drawing) if item.tag.endswith("text")]
 
