@@ -14,17 +14,17 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import product
 from typing import Any, assert_never
 
 import sympy
 
 from schemegen.analysis.coefficients import Coefficients, NoSeriesError
-from schemegen.analysis.draws import COMPONENT, Draws, Monomial, in_root, needs_root, partitions
+from schemegen.analysis.draws import Draws, Monomial, in_root, needs_root
+from schemegen.analysis.node_means import NodeMeans
 from schemegen.analysis.operations import Linear, Operations, flatten
 from schemegen.analysis.values import Skeleton, skeleton
 from schemegen.series import Colour, Number
-from schemegen.series.exotic import Forest, Graded, Node, Operators, nodes_of
+from schemegen.series.exotic import Forest, Graded, Node, Operators
 from schemegen.step.evaluation import averaged
 from schemegen.step.program import ONES, Combine, Evaluate, Program, Solve, walk
 
@@ -83,7 +83,6 @@ class RandomStep:
         self._start()
         self._run()
         self.operators = self._operators()
-        self._exotic_cache: dict[Forest, list[tuple[Forest, Number]]] = {}
         self.groups = self._groups()
         self.operator = self._expectation()
 
@@ -398,6 +397,7 @@ class RandomStep:
         return groups
 
     def _expectation(self) -> Graded:
+        means = NodeMeans(self.draws, self.operators)
         result: Graded = {}
         for power, forest, polynomial in self._products(self.groups, self.most):
             number = self.ring.zero
@@ -406,63 +406,11 @@ class RandomStep:
             if not number:
                 continue
             level = result.setdefault(power, {})
-            for exotic, factor in self._exotic(forest):
+            for exotic, factor in means.of(forest):
                 add = number * factor
                 level[exotic] = level[exotic] + add if exotic in level else add
         kept = {p: {f: c for f, c in level.items() if c} for p, level in result.items()}
         return {power: kept[power] for power in sorted(kept) if kept[power]}
-
-    def _exotic(self, forest: Forest) -> list[tuple[Forest, Number]]:
-        """Return the mean of a forest with draws at its nodes as forests with equal components."""
-        if forest not in self._exotic_cache:
-            self._exotic_cache[forest] = list(self._means(forest))
-        return self._exotic_cache[forest]
-
-    def _means(self, forest: Forest) -> Iterator[tuple[Forest, Number]]:
-        marked: dict[int, list[tuple[int, int]]] = defaultdict(list)
-        for index, node in enumerate(nodes_of(forest)):
-            for draw, exponent in node[1]:
-                marked[draw].append((index, exponent))
-        if not marked:
-            yield self.operators.canonical(forest), self.ring.one
-            return
-        choices = [list(self._blocks(draw, places)) for draw, places in sorted(marked.items())]
-        for choice in product(*choices):
-            number = self.ring.one
-            classes: dict[int, list[int]] = defaultdict(list)
-            fresh = 0
-            for (draw, _), (factor, blocks) in zip(sorted(marked.items()), choice, strict=True):
-                number = number * factor
-                parity = COMPONENT[self.draws.noises[draw].scope]
-                for block in blocks:
-                    for index in block:
-                        classes[index].append(2 * fresh + parity)
-                    fresh += 1
-            yield self.operators.canonical(_classed(forest, classes)), number
-
-    def _blocks(
-        self, draw: int, places: Sequence[tuple[int, int]]
-    ) -> Iterator[tuple[Number, list[list[int]]]]:
-        """Yield the partitions of the places of one draw: product of cumulants, blocks of two or more."""
-        for partition in partitions(len(places)):
-            number = self.ring.one
-            for block in partition:
-                exponents = tuple(sorted(places[i][1] for i in block))
-                number = number * self.draws.cumulant(draw, exponents)
-                if not number:
-                    break
-            if number:
-                yield number, [[places[i][0] for i in b] for b in partition if len(b) > 1]
-
-
-def _classed(forest: Forest, classes: dict[int, list[int]]) -> Forest:
-    count = iter(range(sum(1 for _ in nodes_of(forest))))
-
-    def renewed(node: Node) -> Node:
-        own = tuple(sorted(classes.get(next(count), ())))
-        return (node[0], own, tuple((slot, renewed(child)) for slot, child in node[2]))
-
-    return tuple((slot, renewed(node)) for slot, node in forest)
 
 
 def _memory(of: str, lag: int) -> str:

@@ -14,13 +14,25 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from functools import cache, partial
-from itertools import permutations, product
+from functools import partial
+from itertools import product
 from math import factorial
 
 import sympy
 
+from schemegen.analysis.component_patterns import (
+    POSITION,
+    coarser,
+    first_seen,
+    links_of,
+    numbered,
+    orders,
+    plain,
+    raised,
+    respects,
+)
 from schemegen.analysis.draws import COMPONENT, Monomial, partitions
+from schemegen.analysis.iterated_integrals import TIME, Letter, Word, expected, times
 from schemegen.analysis.model import Exact, Note
 from schemegen.analysis.random_step import RandomStep
 from schemegen.analysis.stratonovich import stratonovich
@@ -30,18 +42,14 @@ from schemegen.series.exotic import Forest, Graded, Node, nodes_of
 
 __all__ = ["strong_orders"]
 
-POSITION = 10**6  # marks of the letters of a word at the nodes they belong to
 MOST_POWER_H = 2  # of the local error that is looked at
 NO_PATH = "the noise that remains as h tends to 0 is not the increment of a Brownian path"
 
-Letter = tuple[int, int]  # (0, 0): time; (1 + draw, component): a path
-Word = tuple[Letter, ...]
 Place = tuple[
     int, Node, tuple[int, ...], tuple[int, ...]
 ]  # state, tree, equal components, equal channels
 Key = tuple[tuple[tuple[Letter, int], ...], int, Word]  # other draws, odd root of h, word
 Random = dict[Key, Number]
-TIME: Letter = (0, 0)
 
 
 def strong_orders(
@@ -158,7 +166,7 @@ class _Paths:
             marks = node[1]
             if letter != TIME and self.step.draws.noises[letter[0] - 1].scope in COMPONENT:
                 marks = (*marks, POSITION + position)
-            shifted = _raised((node[0], marks, node[2]), position)
+            shifted = raised((node[0], marks, node[2]), position)
             marked.append((slot, shifted, number))
         if position == 0:
             start: dict[tuple[int, Node], Number] = {}
@@ -180,9 +188,9 @@ class _Paths:
         last = len(word) - 1
         for (state, node), number in terms.items():
             nodes = list(nodes_of(((0, node),)))
-            links = _links(nodes)
+            links = links_of(nodes)
             for equal, channels in self._patterns(len(nodes)):
-                if not _respects(links, equal, channels):
+                if not respects(links, equal, channels):
                     continue
                 letters = list(word)
                 for index, item in enumerate(nodes):
@@ -202,11 +210,11 @@ class _Paths:
 
     def _patterns(self, size: int) -> Iterator[tuple[tuple[int, ...], tuple[int, ...]]]:
         """Yield which nodes have equal components and which equal channels, all others being different."""
-        every = [_numbered(p, size) for p in partitions(size)]
+        every = [numbered(p, size) for p in partitions(size)]
         apart = tuple(range(size))
         for equal in every if self._component else [apart]:
             for channels in every if self._channel else [apart]:
-                if not self._channel or not self._component or _coarser(channels, equal):
+                if not self._channel or not self._component or coarser(channels, equal):
                     yield equal, channels
 
     def _add(self, result: dict[Place, Random], place: Place, key: Key, number: Number) -> None:
@@ -214,7 +222,7 @@ class _Paths:
         if self._component or self._channel:
             tree, equal, channels, key = min(self._forms(node, equal, channels, key))
         else:
-            tree = _plain(node)
+            tree = plain(node)
         own = result.setdefault((state, tree, equal, channels), {})
         own[key] = own[key] + number if key in own else number
 
@@ -222,12 +230,12 @@ class _Paths:
         self, node: Node, equal: tuple[int, ...], channels: tuple[int, ...], key: Key
     ) -> Iterator[tuple[Node, tuple[int, ...], tuple[int, ...], Key]]:
         """Yield a term for every order of equal children, components and channels numbered as they occur."""
-        tree = _plain(node)
+        tree = plain(node)
         others, odd, word = key
-        for order in _orders(node, 0):
+        for order in orders(node, 0):
             parts = (
-                _first_seen([equal[i] for i in order]),
-                _first_seen([channels[i] for i in order]),
+                first_seen([equal[i] for i in order]),
+                first_seen([channels[i] for i in order]),
             )
             rename = partial(self._renamed, parts)
             renamed_word = tuple(rename(letter) for letter in word)
@@ -289,7 +297,7 @@ class _Paths:
         for letter, exponent in (*paths, (TIME, time)):
             if exponent:
                 run = (letter,) * exponent
-                words = _times(words, run, factorial(exponent))
+                words = times(words, run, factorial(exponent))
         return sorted(words.items())
 
     # --- errors -----------------------------------------------------------------------------------
@@ -313,9 +321,9 @@ class _Paths:
                     continue
                 power = sum(self.step.unit if letter == TIME else 1 for letter in word) + odd
                 square.append(power)
-                expected = _expected(word)
-                if expected:
-                    factor = self.ring.rational(int(expected.p), int(expected.q))
+                mean_value = expected(word)
+                if mean_value:
+                    factor = self.ring.rational(int(mean_value.p), int(mean_value.q))
                     for letter, exponent in others:
                         factor = factor * self.step.draws.moment(letter[0] - 1, exponent)
                     means[power] += number * factor
@@ -334,106 +342,3 @@ class _Paths:
                         found.add((min(names), max(names)))
         for first, second in sorted(found):
             yield Area(first, second)
-
-
-@cache
-def _shuffled(left: Word, right: Word) -> tuple[tuple[Word, int], ...]:
-    """Return the shuffle product of two words."""
-    if not left or not right:
-        return ((left or right, 1),)
-    result: dict[Word, int] = defaultdict(int)
-    for word, count in _shuffled(left[:-1], right):
-        result[(*word, left[-1])] += count
-    for word, count in _shuffled(left, right[:-1]):
-        result[(*word, right[-1])] += count
-    return tuple(sorted(result.items()))
-
-
-def _times(words: dict[Word, int], run: Word, factor: int) -> dict[Word, int]:
-    result: dict[Word, int] = defaultdict(int)
-    for word, count in words.items():
-        for shuffled, ways in _shuffled(word, run):
-            result[shuffled] += count * ways * factor
-    return dict(result)
-
-
-@cache
-def _expected(word: Word) -> sympy.Rational:
-    """Return ``E J_w / h^n``: 0 unless w is made of zeros and pairs, else ``1 / (2^pairs n!)``, n zeros and pairs.
-
-    Source: Kloeden, Platen (1992), 5.7; the Stratonovich integral of a pair has the mean h/2.
-    """
-    index = pairs = count = 0
-    while index < len(word):
-        if word[index] == TIME:
-            index += 1
-        elif index + 1 < len(word) and word[index] == word[index + 1]:
-            index += 2
-            pairs += 1
-        else:
-            return sympy.Integer(0)
-        count += 1
-    return sympy.Rational(1, 2**pairs * factorial(count))
-
-
-def _raised(node: Node, position: int) -> Node:
-    """Make the classes of a term of the drift differ from those of other letters."""
-    marks = tuple(m if m >= POSITION else m + 100 * (position + 1) for m in node[1])
-    return (
-        node[0],
-        tuple(sorted(marks)),
-        tuple(sorted((slot, _raised(child, position)) for slot, child in node[2])),
-    )
-
-
-def _links(nodes: Sequence[Node]) -> list[tuple[int, list[int]]]:
-    """Return the nodes that a class of the drift makes equal, with its parity."""
-    groups: dict[int, list[int]] = defaultdict(list)
-    for index, node in enumerate(nodes):
-        for mark in node[1]:
-            if mark < POSITION:
-                groups[mark].append(index)
-    return [(mark % 2, members) for mark, members in groups.items()]
-
-
-def _respects(
-    links: Sequence[tuple[int, list[int]]], equal: tuple[int, ...], channels: tuple[int, ...]
-) -> bool:
-    return all(len({(equal, channels)[odd][i] for i in members}) == 1 for odd, members in links)
-
-
-def _numbered(partition: Sequence[Sequence[int]], size: int) -> tuple[int, ...]:
-    place = {index: min(block) for block in partition for index in block}
-    return tuple(place[i] for i in range(size))
-
-
-def _coarser(channels: tuple[int, ...], equal: tuple[int, ...]) -> bool:
-    pairs = range(len(equal))
-    return all(channels[i] == channels[j] for i in pairs for j in pairs if equal[i] == equal[j])
-
-
-def _plain(node: Node) -> Node:
-    """Return the tree alone, children in order."""
-    return (node[0], (), tuple(sorted((slot, _plain(child)) for slot, child in node[2])))
-
-
-def _orders(node: Node, start: int) -> list[tuple[int, ...]]:
-    """Return the orders of the nodes (numbered as in ``nodes_of``) that give ``_plain(node)``."""
-    groups: dict[tuple[int, Node], list[tuple[int, Node]]] = defaultdict(list)
-    index = start + 1
-    for slot, child in node[2]:
-        groups[slot, _plain(child)].append((index, child))
-        index += sum(1 for _ in nodes_of(((0, child),)))
-    result: list[tuple[int, ...]] = [(start,)]
-    for _, members in sorted(groups.items()):
-        tails = [
-            tuple(i for part in choice for i in part)
-            for order in permutations(members)
-            for choice in product(*(_orders(child, first) for first, child in order))
-        ]
-        result = [(*head, *tail) for head in result for tail in tails]
-    return result
-
-
-def _first_seen(values: Sequence[int]) -> dict[int, int]:
-    return {value: number for number, value in enumerate(dict.fromkeys(values))}
