@@ -26,20 +26,49 @@ def check_arguments(
 ) -> None:
     """Report a probability outside [0, 1] (E0501), a negative deviation (E0502), an empty interval (E0503).
 
-    Arguments are looked at where their schedules and ranges end, which is enough for expressions that are monotone
-    in each symbol; E0504 where a probability is learnable and nothing keeps it in [0, 1].
+    Arguments are looked at where their schedules and ranges end, and those of one symbol also where they turn
+    between; E0504 where a probability is learnable and nothing keeps it in [0, 1].
     """
     symbols = sorted({s for a in noise.arguments for s in a.free_symbols}, key=str)
     learnable = {p.symbol: p for p in params if p.learnable}
     free = [s for s in symbols if s in learnable and _ends(learnable[s]) is None]
-    if free:
-        if noise.kind == "bernoulli":
-            _unbounded(names, noise, learnable[free[0]], span)
+    if free and noise.kind == "bernoulli":
+        _unbounded(names, noise, learnable[free[0]], span)
         return
     for values, where in _corners(symbols, schedules, params):
         arguments = [a.xreplace(values) for a in noise.arguments]
         if _wrong(names, noise, arguments, span, where):
             return
+    if len(symbols) == 1:
+        for value, where in _turning_points(symbols[0], noise.arguments, schedules, params):
+            arguments = [a.xreplace({symbols[0]: value}) for a in noise.arguments]
+            if _wrong(names, noise, arguments, span, where):
+                return
+
+
+def _turning_points(
+    symbol: sympy.Symbol,
+    arguments: Sequence[Coefficient],
+    schedules: Sequence[Schedule],
+    params: Sequence[Param],
+) -> Iterator[Value]:
+    """Yield where a polynomial in one symbol turns between the ends of its schedule or range."""
+    for schedule in schedules:
+        if schedule.symbol == symbol and schedule.kind == "list":
+            return
+    ends = [value for value, _ in _values(symbol, schedules, params) if value.is_number]
+    if len(ends) != 2:
+        return
+    low, high = sorted(ends)
+    place = "between the first and the last step"
+    if any(param.symbol == symbol for param in params):
+        place = f"inside the range of `{symbol}`"
+    for argument in arguments:
+        if not argument.is_polynomial(symbol):
+            continue
+        for root in sympy.roots(sympy.Poly(argument, symbol).diff(symbol)):
+            if root.is_real and low < root < high:
+                yield root, f" {place}"
 
 
 def _ends(param: Param) -> tuple[Coefficient, Coefficient] | None:
@@ -87,7 +116,7 @@ def _values(
         if ends is not None:
             yield from ((end, f" at an end of the range of `{param.name}`") for end in ends)
         elif isinstance(param.init, Constant):
-            yield param.init.value, ""
+            yield param.init.value, " at the start of training" if param.learnable else ""
         else:
             yield symbol, ""
         return

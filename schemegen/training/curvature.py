@@ -21,7 +21,9 @@ import torch
 from torch import Tensor, fx, nn
 
 from schemegen.diagnostics import UsageError
+from schemegen.network.functions import rescale
 from schemegen.network.noise import Drop, Noise, Power
+from schemegen.network.replay import Chain
 
 __all__ = ["Curvature", "curvature_penalty"]
 
@@ -64,6 +66,14 @@ class Shifted(fx.Interpreter):
             return found.noise.moment(found.power, *arguments) + slope * (draw - mean)
         return super().call_module(target, args, kwargs)
 
+    def call_function(self, target: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        if (
+            target is rescale
+        ):  # its backward pass draws again, or takes the mean; here the loss itself is meant
+            value, factor = args[:2]
+            return value * factor
+        return super().call_function(target, args, kwargs)
+
 
 def curvature_penalty(
     model: fx.GraphModule,
@@ -84,6 +94,7 @@ def curvature_penalty(
     (ReLU) have no second derivative, so the curvature that noise meets there is left out. Raises
     UsageError where a block holds noise of its own (``drop``), or where there is none.
     """
+    refuse_chains(model)
     if any(isinstance(item, Drop) for item in model.modules()):
         raise UsageError("noise inside blocks (drop) is not measured; write it in the step")
     training = model.training
@@ -98,6 +109,7 @@ def curvature_penalty(
         terms = {
             name: _added(model, inputs, loss, name, drawn, probes, random)
             for name, drawn in first.drawn.items()
+            if not name.endswith("_back")  # the draws of the backward pass are not in the loss
         }
     finally:
         model.train(training)
@@ -138,11 +150,20 @@ def _second_derivative(
     """Return ``d^2/dt^2 loss`` along one direction of a draw, by a Hessian-vector product."""
     shift = torch.zeros_like(direction, requires_grad=True)
     value = loss(Shifted(model, {name: shift}).run(inputs))
-    (gradient,) = torch.autograd.grad(value, shift, create_graph=True)
-    if not gradient.requires_grad:
+    (gradient,) = torch.autograd.grad(value, shift, create_graph=True, allow_unused=True)
+    if gradient is None or not gradient.requires_grad:
         return 0.0
     (second,) = torch.autograd.grad((gradient * direction).sum(), shift, allow_unused=True)
     return 0.0 if second is None else float((second * direction).sum())
+
+
+def refuse_chains(model: nn.Module) -> None:
+    """Refuse a network whose steps are hidden in a plan of the backward pass."""
+    if any(isinstance(item, Chain) for item in model.modules()):
+        raise UsageError(
+            "the steps of this network are run again in its backward pass",
+            'build it with `backprop="store"` to measure it; the weights are interchangeable',
+        )
 
 
 def noise_only(model: nn.Module) -> nn.Module:

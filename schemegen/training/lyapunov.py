@@ -9,7 +9,6 @@ Source: Hairer, Norsett, Wanner (1993), I.10; Yang et al. (2020), arXiv 2006.057
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -22,9 +21,11 @@ from schemegen.analysis.contraction import contraction
 from schemegen.analysis.expansion import expand
 from schemegen.network.blocks import BLOCKS, StageBatchNorm, Statistics
 from schemegen.network.layers import Sequence
+from schemegen.network.noise import Kept
 from schemegen.scheme.model import Scheme
 from schemegen.step.arithmetic import Arithmetic, functions_of, real
 from schemegen.step.lower import lower
+from schemegen.training.curvature import refuse_chains
 
 __all__ = ["Branch", "StepMeasure", "logarithmic_norm", "lyapunov", "spectral_norm"]
 
@@ -80,6 +81,7 @@ def lyapunov(
         perturbation: size of the second inputs' distance, relative to the first, in a random direction.
         iterations:   of the power method; more where the two largest singular values are close.
     """
+    refuse_chains(model)
     training = model.training
     model.eval()
     try:
@@ -118,38 +120,63 @@ def _measures(
 ) -> Iterator[StepMeasure]:
     program = lower(scheme)
     statement, _ = contraction(scheme, program, expand(program, 2))
-    drifts = {drift.name for drift in scheme.drifts}
     previous = _last_of(model, None, scheme)
-    for place in _places(model):
-        nodes = [n for n in model.graph.nodes if _place(n) == place]
-        branches = []
-        for node in nodes:
-            name = str(node.target).rpartition(".")[2] if node.op == "call_module" else ""
-            if name.rstrip("0123456789_") in drifts or name in drifts:
-                block = model.get_submodule(str(node.target))
-                at = [first.found[item] for item in node.args if isinstance(item, fx.Node)]
-                branches.append(_branch(str(node.target), block, node, at, iterations, seed))
-        coefficients = _coefficients(model, scheme, place)
+    places = _places(model)
+    for place in places:
+        branches = tuple(_branches(model, scheme, place, first, iterations, seed))
         last = _last_of(model, place, scheme)
-        ratio = None
-        if previous is not None and last is not None:
+        reshapes = _reshapes(first, previous, last)
+        coefficients = _coefficients(model, scheme, place)
+        if _plain(scheme, first_step=place == places[0], reshapes=reshapes) and scheme.damping:
+            for symbol in scheme.damping.rate.free_symbols:
+                coefficients[str(symbol)] = torch.zeros(())
+        ratio = bound = local = rate = None
+        if previous is not None and last is not None and not reshapes:
             ratio = _ratio(first, second, previous, last)
-        bound = local = rate = None
-        if statement is not None and branches:
-            values = {**coefficients, "h": _step_size(scheme)}
+        if statement is not None and branches and not reshapes:
+            values = {**coefficients, "h": torch.tensor(_step_size(scheme))}
             uppers = [b.upper for b in branches]
-            if all(item is not None for item in uppers):
-                bound = _evaluated(
-                    statement.lipschitz, values, "L", max(i for i in uppers if i is not None)
-                )
+            known = [item for item in uppers if item is not None]
+            if len(known) == len(uppers):
+                bound = _evaluated(statement.lipschitz, values, "L", max(known))
             local = _evaluated(statement.lipschitz, values, "L", max(b.lipschitz for b in branches))
             if statement.rate is not None:
                 mu = max(b.logarithmic_norm for b in branches)
                 rate = _evaluated(statement.rate, values, "mu", mu)
-        yield StepMeasure(
-            int(place[0]), int(place[1]), tuple(branches), coefficients, ratio, bound, local, rate
-        )
+        shown = {name: float(value.max()) for name, value in coefficients.items()}
+        yield StepMeasure(int(place[0]), int(place[1]), branches, shown, ratio, bound, local, rate)
         previous = last
+
+
+def _branches(
+    model: fx.GraphModule,
+    scheme: Scheme,
+    place: tuple[Any, Any],
+    first: Recorder,
+    iterations: int,
+    seed: int,
+) -> Iterator[Branch]:
+    """Measure each evaluation of a drift in a step, those that a draw may remove included."""
+    drifts = {drift.name for drift in scheme.drifts}
+    for node in model.graph.nodes:
+        if _place(node) != place or node.op != "call_module":
+            continue
+        block = model.get_submodule(str(node.target))
+        path, arguments = str(node.target), node.args
+        if isinstance(block, Kept):
+            path, arguments = str(node.args[0].target), (node.args[1], *node.args[5:])
+            block = model.get_submodule(path)
+        name = path.rpartition(".")[2]
+        if name in drifts or name.rstrip("0123456789_") in drifts:
+            yield _branch(path, block, arguments, first, iterations, seed)
+
+
+def _plain(scheme: Scheme, *, first_step: bool, reshapes: bool) -> bool:
+    """Say whether the damping is off in a step."""
+    damping = scheme.damping
+    if damping is None:
+        return False
+    return (first_step and not damping.first) or (reshapes and not damping.transition)
 
 
 # --- places ---------------------------------------------------------------------------------------
@@ -178,11 +205,15 @@ def _last_of(
     return found[-1] if found else None
 
 
+def _reshapes(run: Recorder, before: fx.Node | None, after: fx.Node | None) -> bool:
+    if before is None or after is None:
+        return False
+    return bool(run.found[before].shape != run.found[after].shape)
+
+
 def _ratio(first: Recorder, second: Recorder, before: fx.Node, after: fx.Node) -> float | None:
     x0, y0 = first.found[before], second.found[before]
     x1, y1 = first.found[after], second.found[after]
-    if x0.shape != x1.shape:
-        return None
     start, end = _norms(x0 - y0), _norms(x1 - y1)
     kept = start > 0
     return float((end[kept] / start[kept]).max()) if bool(kept.any()) else None
@@ -197,9 +228,15 @@ def _norms(x: Tensor) -> Tensor:
 
 
 def _branch(
-    name: str, block: nn.Module, node: fx.Node, at: list[Tensor], iterations: int, seed: int
+    name: str,
+    block: nn.Module,
+    arguments: tuple[Any, ...],
+    run: Recorder,
+    iterations: int,
+    seed: int,
 ) -> Branch:
-    numbers = tuple(item for item in node.args if not isinstance(item, fx.Node))
+    numbers = tuple(item for item in arguments if not isinstance(item, fx.Node))
+    at = [run.found[item] for item in arguments if isinstance(item, fx.Node)]
     sizes = [x.shape[1] for x in at]
     x = torch.cat([item.detach() for item in at], 1)
 
@@ -327,14 +364,25 @@ def _layer_norm(layer: nn.Module, args: tuple[Any, ...], iterations: int) -> flo
     if isinstance(layer, nn.Linear):
         return float(torch.linalg.matrix_norm(layer.weight, 2))
     if isinstance(layer, nn.Conv2d):
-
-        def linear(v: Tensor) -> Tensor:
-            return nn.functional.conv2d(
-                v, layer.weight, None, layer.stride, layer.padding, layer.dilation, layer.groups
-            )
-
-        return float(spectral_norm(linear, torch.zeros_like(args[0]), iterations=iterations).max())
+        return _convolution_norm(layer, args[0])
     return ACTIVATIONS.get(type(layer))
+
+
+def _convolution_norm(layer: nn.Conv2d, x: Tensor) -> float | None:
+    """Return a bound of the norm of a convolution with zero padding, whatever its stride.
+
+    On a torus that the padded image fits on it is the largest norm of its Fourier blocks, exactly (Sedghi, Gupta,
+    Long, 2019); the layer takes some of the torus's inputs and outputs, so its norm is not larger.
+    """
+    if isinstance(layer.padding, str) or layer.padding_mode != "zeros":
+        return None
+    reach = [d * (k - 1) + 1 for d, k in zip(layer.dilation, layer.kernel_size, strict=True)]
+    sizes = [max(n + 2 * p, r) for n, p, r in zip(x.shape[2:], layer.padding, reach, strict=True)]
+    spread = layer.weight.new_zeros(*layer.weight.shape[:2], *sizes)
+    spread[:, :, : reach[0] : layer.dilation[0], : reach[1] : layer.dilation[1]] = layer.weight
+    blocks = torch.fft.rfft2(spread).permute(2, 3, 0, 1)
+    groups = blocks.reshape(*blocks.shape[:2], layer.groups, -1, blocks.shape[3])
+    return float(torch.linalg.matrix_norm(groups, 2).max())
 
 
 # --- coefficients ----------------------------------------------------------------------------------
@@ -342,9 +390,9 @@ def _layer_norm(layer: nn.Module, args: tuple[Any, ...], iterations: int) -> flo
 
 def _coefficients(
     model: fx.GraphModule, scheme: Scheme, place: tuple[Any, Any]
-) -> dict[str, float]:
-    """Return the value of every param in a step: ``via`` of what is stored, the largest entry of a tensor."""
-    found = {}
+) -> dict[str, Tensor]:
+    """Return the value of every param in a step: ``via`` of what is stored."""
+    found: dict[str, Tensor] = {}
     for param in scheme.params:
         names = (
             f"stage{place[0]}.{place[1]}.{param.name}",
@@ -354,16 +402,18 @@ def _coefficients(
         raw = next((v for n in names for k, v in model.named_parameters() if k == n), None)
         if raw is None:
             if not param.learnable and not hasattr(param.init, "low"):
-                found[param.name] = float(real(param.init.value))  # type: ignore[union-attr]
+                found[param.name] = torch.tensor(float(real(param.init.value)))  # type: ignore[union-attr]
             elif param.learnable:
-                found[param.name] = 0.0  # a step without the coefficient: damping that is off there
+                found[param.name] = torch.zeros(
+                    ()
+                )  # a step without the coefficient: damping that is off there
             continue
         value: Any = raw.detach()
         if param.via is not None:
             functions = {**functions_of(torch), "relu": torch.relu, "sqrt": torch.sqrt}
             arithmetic = Arithmetic(lambda e: float(e.evalf(30)), {"raw": value}, functions)
             value = arithmetic.coefficient(param.via)
-        found[param.name] = float(torch.as_tensor(value).max())
+        found[param.name] = torch.as_tensor(value)
     return found
 
 
@@ -373,10 +423,18 @@ def _step_size(scheme: Scheme) -> float:
 
 
 def _evaluated(
-    expression: sympy.Expr, values: dict[str, float], name: str, value: float
+    expression: sympy.Expr, values: dict[str, Tensor], name: str, value: float
 ) -> float | None:
-    known = {**values, name: value}
+    """Return the largest entry of an expression in coefficients that may be tensors: the worst channel counts."""
+    known = {k: v.double() for k, v in values.items()} | {name: torch.tensor(value).double()}
     if any(str(s) not in known for s in expression.free_symbols):
         return None
-    functions = {**functions_of(math), "abs": abs, "relu": lambda z: max(0.0, z)}
-    return float(Arithmetic(lambda e: float(e.evalf(30)), known, functions).coefficient(expression))
+    functions = {
+        **functions_of(torch),
+        "abs": torch.abs,
+        "relu": torch.relu,
+        "sqrt": torch.sqrt,
+        "phi1": lambda z: torch.where(z == 0, 1.0, torch.expm1(z) / z),
+    }
+    number = lambda e: torch.tensor(float(e.evalf(30)), dtype=torch.float64)  # noqa: E731
+    return float(Arithmetic(number, known, functions).coefficient(expression).max())
