@@ -54,7 +54,7 @@ LIBRARIES = {
     "safetensors": {"training"},
     "click": {"cli"},
     "rich": {"report", "training", "cli"},
-    "matplotlib": {"report"},
+    "matplotlib": {"report", "training"},  # training reads its fonts and draws nothing
     "mpmath": {"analysis", "verification"},
     "numpy": {"analysis", "verification", "report", "walk", *FROM_NETWORK_ON},
 }

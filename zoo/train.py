@@ -13,15 +13,14 @@ from pathlib import Path
 
 from schemegen.diagnostics import SchemeError, UsageError
 
-NETWORKS = {"cifar10": "cifar", "cifar100": "cifar100"}
-
 
 def parser() -> argparse.ArgumentParser:
     """Return the command line; what is left out is the data set's usual setting."""
     new = argparse.ArgumentParser(prog="train.py", description=__doc__.splitlines()[0])
     new.add_argument("scheme", help="a scheme of the zoo (rk2) or a file (mine.scheme)")
     new.add_argument("--network", help="a network of the file or the zoo, or a path")
-    new.add_argument("--data", default="digits", help="digits, cifar10, cifar100 or fake")
+    new.add_argument("--data", help="digits, glyphs, glyphs36, glyphs62, cifar10, cifar100, folder")
+    new.add_argument("--recipe", help="a paper's settings, as lu2018-cifar10")
     new.add_argument("--data-dir", type=Path, default=Path("data"), help="where data sets are")
     new.add_argument("--download", action="store_true", help="fetch the data set if it is missing")
     new.add_argument("--output", type=Path, help="folder to write to, else runs/SCHEME")
@@ -55,7 +54,7 @@ def train(arguments: argparse.Namespace) -> None:
     from schemegen.pipeline import emit, prepare
     from schemegen.render import render_text
     from schemegen.selection import source_of
-    from schemegen.training import Subject, recipe
+    from schemegen.training import NETWORKS, Subject, recipe
     from schemegen.training import train as run
 
     settings = vars(arguments).copy()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,6 @@ from schemegen.selection import source_of
 from schemegen.sources import read
 
 __all__ = ["command"]
-
-NETWORKS = {"cifar10": "cifar", "cifar100": "cifar100"}
 
 
 @click.command("train")
@@ -40,8 +39,9 @@ NETWORKS = {"cifar10": "cifar", "cifar100": "cifar100"}
     help="A block written in Python. May be repeated.",
 )
 @click.option(
-    "--data", default="digits", show_default=True, help="digits, cifar10, cifar100, fake."
+    "--data", help="digits (usual), glyphs, glyphs36, glyphs62, cifar10, cifar100, folder, fake."
 )
+@click.option("--recipe", metavar="NAME", help="A paper's settings, as lu2018-cifar10.")
 @click.option("--data-dir", type=click.Path(path_type=Path), default=Path("data"))
 @click.option("--download", is_flag=True, help="Fetch the data set if it is missing.")
 @click.option(
@@ -89,21 +89,20 @@ def command(
 
     What is left out is the data set's usual setting.
     """
-    wanted = network or NETWORKS.get(given["data"])
     import torch
 
     from schemegen.backends import with_batch
-    from schemegen.training import Subject, recipe, train
+    from schemegen.training import NETWORKS, Subject, recipe, train
 
-    unit = only(file, wanted, values, blocks)
     config = recipe(
         **given,
-        output=output or Path("runs") / unit.scheme.name,
         resume=resume is not None,
         augment=False if no_augment else None,
         compile=compiled or None,
         progress=not console.quiet,
     )
+    unit = only(file, network or NETWORKS.get(config.data), values, blocks)
+    config = replace(config, output=output or Path("runs") / unit.scheme.name)
     console.show(unit.diagnostics)
     assert unit.network is not None
     how = with_batch(backprop, config.batch_size)

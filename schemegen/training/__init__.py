@@ -11,19 +11,24 @@ network section it was generated from, and :func:`train` follows a :class:`Confi
 from __future__ import annotations
 
 from schemegen.training.checkpoint import Checkpoint, read_checkpoint, restore
-from schemegen.training.config import DATASETS, Config, recipe
+from schemegen.training.config import DATASETS, NETWORKS, Config, recipe
 from schemegen.training.curvature import Curvature, curvature_penalty
-from schemegen.training.data import Data, load_data
+from schemegen.training.data import Data, FolderData, load_data
 from schemegen.training.loop import Result, evaluate, train
 from schemegen.training.lyapunov import StepMeasure, lyapunov
+from schemegen.training.recipes import RECIPES, Recipe
 from schemegen.training.subject import Subject
 
 __all__ = [
     "DATASETS",
+    "NETWORKS",
+    "RECIPES",
     "Checkpoint",
     "Config",
     "Curvature",
     "Data",
+    "FolderData",
+    "Recipe",
     "Result",
     "StepMeasure",
     "Subject",

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from schemegen.diagnostics import UsageError
+from schemegen.training.recipes import named
 
-__all__ = ["DATASETS", "Config", "recipe"]
+__all__ = ["DATASETS", "NETWORKS", "Config", "recipe"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +22,7 @@ class Config:
     """
 
     data: str = "digits"
+    recipe: str | None = None
     data_dir: Path = Path("data")
     download: bool = False
     output: Path | None = None
@@ -44,6 +46,8 @@ class Config:
 
     def __post_init__(self) -> None:
         _require(self.data in DATASETS, f"unknown data set `{self.data}`", _data_help())
+        if self.recipe is not None:
+            named(self.recipe)
         _require(self.schedule in ("cosine", "step"), f"unknown schedule `{self.schedule}`",
                  "schedules: cosine, step")  # fmt: skip
         for name in ("epochs", "batch_size"):
@@ -70,8 +74,12 @@ def _data_help() -> str:
 
 DATASETS: dict[str, dict[str, Any]] = {
     "digits": {},
+    "glyphs": {"epochs": 15, "batch_size": 128},
+    "glyphs36": {"epochs": 15, "batch_size": 128},
+    "glyphs62": {"epochs": 15, "batch_size": 128},
     "cifar10": {"epochs": 160, "batch_size": 128, "weight_decay": 1e-4, "schedule": "step"},
     "cifar100": {"epochs": 300, "batch_size": 128, "weight_decay": 1e-4, "schedule": "step"},
+    "folder": {"epochs": 90, "batch_size": 256, "weight_decay": 1e-4, "warmup": 5},
     "fake": {"epochs": 1},
 }
 """The data sets and the settings each is usually trained with.
@@ -81,11 +89,25 @@ Those of CIFAR follow Lu et al. (2018) and Yang et al. (2020): SGD with momentum
 ``fake`` is random images of the network's own shape, for timing and smoke tests.
 """
 
+NETWORKS = {
+    "glyphs": "glyphs",
+    "glyphs36": "glyphs36",
+    "glyphs62": "glyphs62",
+    "cifar10": "cifar",
+    "cifar100": "cifar100",
+}
+"""The network of the zoo for a data set, where the user names none and it is not the usual one."""
 
-def recipe(data: str = "digits", **settings: Any) -> Config:
-    """Return the usual settings of a data set; ``settings`` that are not None take their place."""
+
+def recipe(data: str | None = None, *, recipe: str | None = None, **settings: Any) -> Config:
+    """Return the usual settings of a data set, or those of a named recipe, which also knows its data set.
+
+    ``settings`` that are not None take their place. Errors: UsageError for what there is not.
+    """
+    usual = {} if recipe is None else {"data": named(recipe).data, **named(recipe).settings}
+    data = data or usual.get("data", "digits")
     _require(data in DATASETS, f"unknown data set `{data}`", _data_help())
     given = {key: value for key, value in settings.items() if value is not None}
     unknown = sorted(given.keys() - {item.name for item in fields(Config)})
     _require(not unknown, f"unknown setting `{', '.join(unknown)}`", None)
-    return replace(Config(data=data, **DATASETS[data]), **given)
+    return replace(Config(data, recipe), **{**DATASETS[data], **usual, **given, "data": data})

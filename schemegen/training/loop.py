@@ -21,11 +21,12 @@ from schemegen.training.checkpoint import (
     write_checkpoint,
 )
 from schemegen.training.config import Config
-from schemegen.training.data import Data, batches, load_data
+from schemegen.training.data import Data, FolderData, batches, load_data
 from schemegen.training.devices import choose_device, random_state, restore_random_state, seed_all
 from schemegen.training.metrics import EpochMetrics, Progress, show_progress, write_metrics
 from schemegen.training.optimizer import load_momentum, momentum_state, rate, sgd
 from schemegen.training.ratios import largest_branch_ratio
+from schemegen.training.recipes import named
 from schemegen.training.subject import Subject
 
 __all__ = ["LAST", "Result", "evaluate", "train"]
@@ -60,7 +61,7 @@ class _Run:
 
     subject: Subject
     config: Config
-    data: Data
+    data: Data | FolderData
     device: torch.device
     optimizer: SGD
     order: torch.Generator
@@ -101,7 +102,13 @@ def train(subject: Subject, config: Config) -> Result:
 
 def _prepare(subject: Subject, config: Config) -> _Run:
     device = choose_device(config.device)
-    data = load_data(config.data, config.data_dir, subject.network, download=config.download)
+    data = load_data(
+        config.data,
+        config.data_dir,
+        subject.network,
+        download=config.download,
+        recipe=None if config.recipe is None else named(config.recipe),
+    )
     model = subject.model.to(device)
     seed_all(config.seed)
     run = _Run(
@@ -187,16 +194,14 @@ def _train_epoch(run: _Run, epoch: int, progress: Progress) -> tuple[float, floa
 
 
 def evaluate(
-    subject: Subject, data: Data, *, amp: bool = False, batch_size: int = 512
+    subject: Subject, data: Data | FolderData, *, amp: bool = False, batch_size: int = 512
 ) -> tuple[float, float]:
     """Return the mean loss and the accuracy on the test images, in eval mode."""
     model = subject.model
     model.eval()
     total, right = 0.0, 0
     with torch.no_grad():
-        for start in range(0, len(data.test_labels), batch_size):
-            labels = data.test_labels[start : start + batch_size]
-            images = data.test_images[start : start + batch_size]
+        for images, labels in data.test_batches(batch_size):
             with _autocast(images.device, amp):
                 logits = model(data.normalised(images, subject.network.input_shape)).float()
             total += cross_entropy(logits, labels, reduction="sum").item()

@@ -12,7 +12,8 @@ import torch
 
 from schemegen.diagnostics import UsageError
 from schemegen.training import load_data
-from schemegen.training.data import _flipped, _shifted, batches
+from schemegen.training.data import batches
+from schemegen.training.images import _flipped, _shifted
 
 
 def digits(make_subject: Any) -> Any:
@@ -81,7 +82,7 @@ def test_cifar_that_is_not_there_is_e0803(make_subject: Any, tmp_path: Path) -> 
         load_data("cifar10", tmp_path / "data", network)
     assert caught.value.code == "E0803"
     assert caught.value.message == f"no CIFAR-10 in `{tmp_path / 'data'}/`"
-    assert caught.value.help == "add `--download`, or use `--data digits`"
+    assert caught.value.help == "add `--download`, or use `--data glyphs`"
 
 
 @pytest.mark.parametrize(("name", "classes"), [("cifar10", 10), ("cifar100", 100)])
