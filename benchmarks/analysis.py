@@ -1,8 +1,7 @@
 """Time exact analyses, each in a fresh process after its imports, beside packages that can do the task.
 
-    python benchmarks/analysis.py                     this package alone
-    python benchmarks/analysis.py --peers PYTHON      beside kauri and NodePy, as PYTHON can import them
-    python benchmarks/analysis.py --json FILE         the numbers as JSON too
+    python -m benchmarks analysis                     this package, and the peers that are installed beside it
+    python -m benchmarks analysis --peers PYTHON      beside kauri and NodePy, as PYTHON can import them
 
 The tasks: the modified equation of explicit midpoint (kauri computes it too; its time grows so fast that it is
 asked for 7 nodes at most), the modified equation of the generic explicit tableau of 4 stages with 10
@@ -14,12 +13,9 @@ The peers need an environment of their own: ``python -m venv peers``, ``peers/bi
 
 from __future__ import annotations
 
-import argparse
-import json
-import statistics
-import subprocess
 import sys
-from pathlib import Path
+
+from benchmarks.harness import Options, Report, fresh_median, python, setting
 
 SETUP = """
 import gc
@@ -148,44 +144,16 @@ TASKS = (
 )
 
 
-def measure(python: str, code: str, repeats: int) -> float | str:
-    """Return the median time in seconds of fresh runs, or the last line of the failure."""
-    times = []
-    for _ in range(repeats):
-        try:
-            run = subprocess.run(
-                [python, "-c", code], capture_output=True, text=True, timeout=120, check=False
-            )
-        except subprocess.TimeoutExpired:
-            return "more than 120 s"
-        if run.returncode:
-            return run.stderr.strip().splitlines()[-1]
-        times.append(float(run.stdout.split()[-1]))
-    return statistics.median(times)
+QUESTION = "How long do exact analyses take, in fresh processes after their imports?"
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--peers", metavar="PYTHON", help="interpreter that can import the peers")
-    parser.add_argument("--json", type=Path, metavar="FILE")
-    arguments = parser.parse_args()
-    rows: list[dict[str, object]] = []
-    for name, code, peers, wanted in TASKS:
-        row: dict[str, object] = {"task": name, "wanted": wanted}
-        row["schemegen"] = measure(sys.executable, SETUP + code, arguments.repeats)
-        for peer, program in peers.items() if arguments.peers else ():
-            row[peer] = measure(arguments.peers, program, 1)
-        rows.append(row)
-    header = ["task", "wanted", "schemegen", *(["kauri", "nodepy"] if arguments.peers else [])]
-    print("".join(f"{title:>20}" for title in header))
-    for row in rows:
-        cells = [row.get(title) for title in header]
-        texts = [f"{c:.4f} s" if isinstance(c, float) else str(c or "-") for c in cells]
-        print("".join(f"{text:>20}" for text in texts))
-    if arguments.json:
-        arguments.json.write_text(json.dumps(rows, indent=2) + "\n", encoding="utf-8")
-
-
-if __name__ == "__main__":
-    main()
+def run(options: Options) -> Report:
+    report = Report("analysis", QUESTION, setting(options, ("kauri", "nodepy")))
+    table = report.table("Median seconds", "task", "asked for", "schemegen", "kauri", "nodepy")
+    for name, code, peers, wanted in TASKS[:1] if options.quick else TASKS:
+        row: list[object] = [name, wanted]
+        row.append(fresh_median(sys.executable, SETUP + code, options.number(5)))
+        for peer in ("kauri", "nodepy"):
+            row.append(fresh_median(python(options), peers[peer], 1) if peer in peers else None)
+        table.rows.append(row)
+    return report

@@ -1,17 +1,13 @@
-"""How long a command and a deep network take: ``python benchmarks/latency.py [--runs 7] [--json OUT] [--strict]``.
+"""How long a command and a deep network take: ``python -m benchmarks latency``.
 
-Each command is a fresh process of this Python; the median and the fastest of its runs are printed beside
+Each command is a fresh process of this Python; the median and the quartiles of its runs are printed beside
 the limit. Then a residual network of 152, 302, 602 and 1,202 layers is compiled, from its text to its graph
-module, in one process that has its imports behind it. ``--strict`` ends with exit code 1 where a median
-is above its limit.
+module, in one process that has its imports behind it.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
 import os
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -19,6 +15,7 @@ from pathlib import Path
 from time import perf_counter
 
 import schemegen
+from benchmarks.harness import Options, Report, setting, spread
 from schemegen.sources import zoo_file
 
 LIMITS = {
@@ -69,45 +66,25 @@ def seconds(command: str, folder: Path) -> float:
     return elapsed
 
 
-def main() -> int:
-    new = argparse.ArgumentParser(description="How long a cold command takes.")
-    new.add_argument("--runs", type=int, default=7)
-    new.add_argument("--json", type=Path)
-    new.add_argument("--strict", action="store_true")
-    given = new.parse_args()
-    rows = []
+QUESTION = "How long do commands and the build of a deep network take?"
+
+
+def run(options: Options) -> Report:
+    report = Report("latency", QUESTION, setting(options, ("sympy", "lark")))
+    table = report.table("Seconds of a fresh process", "command", "limit", "time")
+    rounds = options.number(7)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         for scheme in ("rk4", "lm_resnet", "dopri5"):
             text = zoo_file(scheme).read_text(encoding="utf-8")
             (folder / f"{scheme}.scheme").write_text(text, encoding="utf-8")
-        for command, limit in LIMITS.items():
+        for command, limit in list(LIMITS.items())[: 1 if options.quick else None]:
             seconds(command, folder)  # byte code and the parser's tables are written once
-            times = [seconds(command, folder) for _ in range(given.runs)]
-            rows.append(
-                {
-                    "command": command,
-                    "median": round(statistics.median(times), 3),
-                    "fastest": round(min(times), 3),
-                    "limit": limit,
-                }
-            )
+            times = [seconds(command, folder) for _ in range(rounds)]
+            table.rows.append([command, limit, spread(times)])
+    table = report.table("Seconds from text to graph module", "network", "limit", "time")
     compiled(2)  # torch's tables of shapes are filled once
-    for steps in STEPS:
-        times = [compiled(steps) for _ in range(given.runs)]
-        limit = DEEPEST * steps / STEPS[-1]
-        row = {"command": f"build of ResNet-{6 * steps + 2}", "limit": limit}
-        row |= {"median": round(statistics.median(times), 3), "fastest": round(min(times), 3)}
-        rows.append(row)
-    print(f"{'command':<36} {'median':>8} {'fastest':>8} {'limit':>8}")
-    for row in rows:
-        numbers = f"{row['median']:>8} {row['fastest']:>8} {row['limit']:>8}"
-        print(f"{row['command']:<36} {numbers}{'' if row['median'] <= row['limit'] else '  over'}")
-    if given.json:
-        given.json.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
-    slow = [row for row in rows if row["median"] > row["limit"]]
-    return 1 if slow and given.strict else 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    for steps in (2,) if options.quick else STEPS:
+        times = [compiled(steps) for _ in range(rounds)]
+        table.rows.append([f"ResNet-{6 * steps + 2}", DEEPEST * steps / STEPS[-1], spread(times)])
+    return report

@@ -1,4 +1,4 @@
-"""Memory and recomputation of the backward pass: ``python benchmarks/memory.py [--json OUT] [--quick]``.
+"""Memory and recomputation of the backward pass: ``python -m benchmarks memory``.
 
 1. Peak of a training step by depth: stored, binomial checkpoints, backwards; the last is flat.
 2. Steps run again by binomial checkpointing, counted in the blocks, beside the published optimum.
@@ -10,16 +10,11 @@ depth in any plan; on an accelerator the allocator's own peak is printed as well
 
 from __future__ import annotations
 
-import argparse
-import json
-import platform
-from pathlib import Path
-from typing import Any
-
 import torch
 from torch import nn
 
 import schemegen
+from benchmarks.harness import Options, Report, Table, setting
 from schemegen.backends.binomial import fewest
 from schemegen.network.memory import MIB, size_of, training_step
 from schemegen.pipeline import load
@@ -64,81 +59,55 @@ def allocated(module: nn.Module, batch: int) -> float | None:
     return peak
 
 
-def by_depth(depths: list[int], width: int, batch: int) -> list[dict[str, Any]]:
-    rows = []
+def by_depth(table: Table, depths: list[int], width: int, batch: int) -> None:
     plans = [("resnet", "store"), ("resnet", "checkpoint=4"), ("revnet", "store")]
     for scheme, how in [*plans, *((name, "reversible=9/10") for name in REVERSIBLE)]:
         peaks = [activations(network(scheme, depth, width, how), batch) for depth in depths]
-        row = {"scheme": scheme, "plan": how, "depths": depths, "peaks": peaks}
-        row["growth"] = max(peaks) / min(peaks) - 1
-        rows.append(row)
-        shown = "  ".join(f"{peak:8.2f}" for peak in peaks)
-        print(f"{scheme:<16}{how:<18}{shown}   {100 * row['growth']:8.1f} %")
-    return rows
+        growth = 100 * (max(peaks) / min(peaks) - 1)
+        table.rows.append([scheme, how, *(round(peak, 2) for peak in peaks), f"{growth:.1f} %"])
 
 
-def repeated(steps: int, kept: int) -> dict[str, int]:
-    """Return how often blocks were called beyond once, and the optimum."""
+def repeated(steps: int, kept: int) -> list[int]:
+    """Return steps, carries kept, how often blocks were called beyond once, and the optimum."""
     module = network("resnet", steps, 4, f"checkpoint={kept}")
     calls: list[int] = []
     for name, block in module.named_modules():
         if name.endswith(".f"):
             block.register_forward_hook(lambda _module, _given, _result: calls.append(1))
     module(torch.randn(1, 3, 32, 32)).sum().backward()
-    return {
-        "steps": steps,
-        "kept": kept,
-        "again": len(calls) - steps,
-        "optimum": fewest(steps, kept),
-    }
+    return [steps, kept, len(calls) - steps, fewest(steps, kept)]
 
 
-def budgets(sizes: list[float], batch: int, steps: int, width: int) -> list[dict[str, Any]]:
-    rows = []
+def budgets(table: Table, sizes: list[float], batch: int, steps: int, width: int) -> None:
     for scheme in ("resnet", "revnet", "lm_resnet"):
         for size in sizes:
             try:
                 module = network(scheme, steps, width, f"memory={size},batch={batch}")
             except schemegen.SchemeError as error:
-                print(f"{scheme:<16}{size:8g}   {error.diagnostics[0].help}")
+                table.rows.append([scheme, size, error.diagnostics[0].help, *[None] * 4])
                 continue
             facts = module.meta["backprop"]
             measured = training_step(module, torch.randn(batch, 3, 32, 32)) / MIB
-            row = {"scheme": scheme, "budget": size, **facts, "measured": measured}
-            row["allocated"] = allocated(module, batch)
-            rows.append(row)
-            more = "" if row["allocated"] is None else f"   allocator {row['allocated']:8.1f}"
-            print(
-                f"{scheme:<16}{size:8g}   {facts['method']:<12}{facts['expected_peak']:8.1f}"
-                f"{measured:8.1f}   {facts['run_again']:4d} again{more}"
-            )
-    return rows
+            row = [scheme, size, facts["method"], facts["expected_peak"], round(measured, 2)]
+            table.rows.append([*row, facts["run_again"], allocated(module, batch)])
 
 
-def main() -> None:
-    new = argparse.ArgumentParser(description="Memory and recomputation of the backward pass.")
-    new.add_argument("--width", type=int, default=16)
-    new.add_argument("--batch", type=int, default=16)
-    new.add_argument("--json", type=Path)
-    new.add_argument("--quick", action="store_true", help="small: does it run?")
-    given = new.parse_args()
-    depths = [3, 6] if given.quick else [10, 50, 100, 200]
-    where = torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu"
-    print(f"torch {torch.__version__}, {where}, Python {platform.python_version()}")
-    print(f"\nActivations in MiB, batch {given.batch}, width {given.width}, by depth {depths}")
-    found: dict[str, Any] = {"depth": by_depth(depths, given.width, given.batch)}
-    print("\nSteps run again with K carries kept")
-    found["again"] = []
-    for steps, kept in [(4, 2)] if given.quick else [(10, 1), (10, 3), (50, 3), (50, 8), (200, 5)]:
-        row = repeated(steps, kept)
-        found["again"].append(row)
-        print(f"{steps:4d} steps, K = {kept}: {row['again']:5d}, optimum {row['optimum']:5d}")
-    print("\nBudgets in MiB: expected and measured peaks")
-    sizes = [2.0, 100.0] if given.quick else [15.0, 20.0, 30.0, 60.0, 200.0]
-    found["budgets"] = budgets(sizes, given.batch, 4 if given.quick else 30, given.width)
-    if given.json:
-        given.json.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+QUESTION = "What do the plans of the backward pass keep, and what do they compute again?"
 
 
-if __name__ == "__main__":
-    main()
+def run(options: Options) -> Report:
+    width = batch = 4 if options.quick else 16
+    report = Report("memory", QUESTION, setting(options))
+    depths = [3, 6] if options.quick else [10, 50, 100, 200]
+    title = f"MiB of activations in a training step by depth, batch {batch}, {width} channels of 32 x 32"
+    names = [f"{depth} steps" for depth in depths]
+    by_depth(report.table(title, "scheme", "plan", *names, "growth"), depths, width, batch)
+    table = report.table("Steps run again with K carries kept", "steps", "K", "again", "optimum")
+    pairs = [(4, 2)] if options.quick else [(10, 1), (10, 3), (50, 3), (50, 8), (200, 5)]
+    table.rows += [repeated(steps, kept) for steps, kept in pairs]
+    steps = 4 if options.quick else 30
+    columns = ("scheme", "budget", "plan", "expected", "measured", "again", "allocator")
+    table = report.table(f"Peaks of {steps} steps in MiB under a budget", *columns)
+    sizes = [2.0, 100.0] if options.quick else [15.0, 20.0, 30.0, 60.0, 200.0]
+    budgets(table, sizes, batch, steps, width)
+    return report

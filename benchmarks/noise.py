@@ -1,4 +1,4 @@
-"""What a training step costs with noise: ``python benchmarks/noise.py [--runs 15] [--json OUT] [--quick]``.
+"""What a training step costs with noise: ``python -m benchmarks noise``.
 
 Each variant's forward and backward pass is timed beside that of the noise-free network on the same data,
 one after the other in every round; the median of the rounds' ratios is printed with its quartiles.
@@ -6,17 +6,12 @@ one after the other in every round; the median of the rounds' ratios is printed 
 
 from __future__ import annotations
 
-import argparse
-import json
-import platform
-import statistics
 from collections.abc import Callable
-from pathlib import Path
-from time import perf_counter
 
 import torch
 
 import schemegen
+from benchmarks.harness import Options, Report, interleaved, ratios, setting
 from schemegen.scheme.builders import from_text
 
 TEXT = """scheme noisy {{
@@ -57,54 +52,21 @@ def step(module: torch.nn.Module, x: torch.Tensor) -> Callable[[], None]:
     return run
 
 
-def seconds(run: Callable[[], None]) -> float:
-    start = perf_counter()
-    run()
-    if torch.cuda.is_available():
-        torch.cuda.synchronize()
-    return perf_counter() - start
+QUESTION = "What does a training step cost with noise?"
 
 
-def main() -> None:
-    new = argparse.ArgumentParser(description="What a training step costs with noise.")
-    new.add_argument("--runs", type=int, default=15)
-    new.add_argument("--network", help="of the zoo; if not given, equal steps of one stage")
-    new.add_argument("--steps", type=int, default=18)
-    new.add_argument("--batch", type=int, default=32)
-    new.add_argument("--json", type=Path)
-    new.add_argument("--quick", action="store_true", help="one small round: does it run?")
-    given = new.parse_args()
-    if given.quick:
-        given.runs, given.steps, given.batch = 1, 2, 4
-    device = "cuda" if torch.cuda.is_available() else "cpu"
+def run(options: Options) -> Report:
+    steps, batch = (2, 4) if options.quick else (18, 32)
     torch.manual_seed(0)
     variants = {"without noise": ("rademacher", "1"), **VARIANTS}
-    modules = {}
+    runs = {}
+    x = torch.randn(batch, 3, 32, 32, device=options.device)
     for name, (noise, factor) in variants.items():
-        scheme = from_text(TEXT.format(noise=noise, factor=factor, steps=given.steps))
-        modules[name] = schemegen.build(scheme, network=given.network).to(device).train()
-    plain = modules["without noise"]
-    node = next(node for node in plain.graph.nodes if node.op == "placeholder")
-    x = torch.randn(given.batch, *node.meta["shape"], device=device)
-    runs = {name: step(module, x) for name, module in modules.items()}
-    for run in runs.values():
-        run()
-    rounds = [{name: seconds(run) for name, run in runs.items()} for _ in range(given.runs)]
-    rows = []
-    for name in VARIANTS:
-        ratios = sorted(times[name] / times["without noise"] for times in rounds)
-        quarter = statistics.quantiles(ratios, n=4) if len(ratios) > 1 else ratios * 3
-        rows.append({"variant": name, "ratio": quarter[1], "quartiles": [quarter[0], quarter[2]]})
-    where = torch.cuda.get_device_name() if device == "cuda" else "cpu"
-    what = given.network or f"{given.steps} steps of 16 channels, 32 x 32"
-    title = f"{what}, batch {given.batch}, torch {torch.__version__}, {where}"
-    print(f"{title}, Python {platform.python_version()}, {torch.get_num_threads()} threads")
-    for row in rows:
-        low, high = row["quartiles"]
-        print(f"{row['variant']:<52} {row['ratio']:6.2f}  ({low:.2f} to {high:.2f})")
-    if given.json:
-        given.json.write_text(json.dumps({"run": title, "rows": rows}, indent=1) + "\n")
-
-
-if __name__ == "__main__":
-    main()
+        scheme = from_text(TEXT.format(noise=noise, factor=factor, steps=steps))
+        runs[name] = step(schemegen.build(scheme).to(options.device).train(), x)
+    found = ratios(interleaved(runs, options.number(15), warmup=1), "without noise")
+    report = Report("noise", QUESTION, setting(options))
+    title = f"{steps} steps of 16 channels, 32 x 32, batch {batch}: forward and backward over the noise-free"
+    table = report.table(title, "variant", "ratio")
+    table.rows += [[name, found[name]] for name in VARIANTS]
+    return report

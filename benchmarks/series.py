@@ -2,9 +2,8 @@
 
 Every measurement is made in a fresh process, after its imports, trees included; the median is reported.
 
-    python benchmarks/series.py                       this package alone
-    python benchmarks/series.py --peers PYTHON        beside the packages that PYTHON can import
-    python benchmarks/series.py --json series.json    the numbers as JSON too
+    python -m benchmarks series                       this package, and the peers that are installed beside it
+    python -m benchmarks series --peers PYTHON        beside the packages that PYTHON can import
 
 Peers, in an environment of their own (they pin other versions): ``python -m venv peers``, then
 ``peers/bin/pip install kauri pybs``. kauri computes the same coefficients by a substitution character; its
@@ -14,12 +13,9 @@ is reported as it fails; its source tree on GitHub can be put on the path of PYT
 
 from __future__ import annotations
 
-import argparse
-import json
-import statistics
-import subprocess
 import sys
-from pathlib import Path
+
+from benchmarks.harness import Options, Report, fresh_median, python, setting
 
 CASES = (
     ("midpoint", 5),
@@ -89,49 +85,24 @@ print(time.perf_counter() - start, len(numbers), numbers[-1])
 """
 
 
-def measure(python: str, code: str, repeats: int) -> float | str:
-    """Return the median time in seconds of fresh runs, or the last line of the failure."""
-    times = []
-    for _ in range(repeats):
-        try:
-            run = subprocess.run(
-                [python, "-c", code], capture_output=True, text=True, timeout=120, check=False
-            )
-        except subprocess.TimeoutExpired:
-            return "more than 120 s"
-        if run.returncode:
-            return run.stderr.strip().splitlines()[-1]
-        times.append(float(run.stdout.split()[0]))
-    return statistics.median(times)
+QUESTION = "How long does the exact modified equation of a Runge-Kutta method take?"
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--peers", metavar="PYTHON", help="interpreter that can import the peers")
-    parser.add_argument("--json", type=Path, metavar="FILE")
-    arguments = parser.parse_args()
-    packages = [("schemegen", sys.executable, SCHEMEGEN)]
-    if arguments.peers:
-        packages += [("kauri", arguments.peers, KAURI), ("pybs", arguments.peers, PYBS)]
-    rows = []
-    for method, order in CASES:
-        row: dict[str, object] = {"method": method, "order": order}
-        for name, python, template in packages:
-            if name == "schemegen" or order <= PEER_LIMIT:
-                code = template.format(tableau=TABLEAUS[method], order=order, method=method)
-                repeats = arguments.repeats if name == "schemegen" else 1
-                row[name] = measure(python, code, repeats)
-        rows.append(row)
-    header = ["method", "order", *(name for name, _, _ in packages)]
-    print("".join(f"{title:>14}" for title in header))
-    for row in rows:
-        cells = [row.get(title, "-") for title in header]
-        texts = [f"{cell:.4f} s" if isinstance(cell, float) else str(cell) for cell in cells]
-        print("".join(f"{text:>14}" for text in texts))
-    if arguments.json:
-        arguments.json.write_text(json.dumps(rows, indent=2) + "\n", encoding="utf-8")
-
-
-if __name__ == "__main__":
-    main()
+def run(options: Options) -> Report:
+    report = Report("series", QUESTION, setting(options, ("kauri", "pybs")))
+    packages = (
+        ("schemegen", sys.executable, SCHEMEGEN),
+        ("kauri", python(options), KAURI),
+        ("pybs", python(options), PYBS),
+    )
+    table = report.table("Median seconds", "method", "order", *(name for name, _, _ in packages))
+    for method, order in CASES[:1] if options.quick else CASES:
+        row: list[object] = [method, order]
+        for name, interpreter, template in packages:
+            own = name == "schemegen"
+            code = template.format(tableau=TABLEAUS[method], order=order, method=method)
+            wanted = own or order <= PEER_LIMIT
+            rounds = options.number(5) if own else 1
+            row.append(fresh_median(interpreter, code, rounds) if wanted else None)
+        table.rows.append(row)
+    return report
