@@ -27,6 +27,10 @@ def write_atomically(path: Path, content: str | bytes) -> None:
     try:
         with os.fdopen(handle, "wb") as stream:
             stream.write(content.encode("utf-8") if isinstance(content, str) else content)
+            stream.flush()
+            os.fsync(
+                stream.fileno()
+            )  # a machine that stops now keeps the old file or has the new one
         temporary.chmod(mode)
         temporary.replace(target)
     except BaseException as error:

@@ -31,7 +31,7 @@ def save(network: GraphModule, path: str | Path) -> Path:
 
     Errors: :class:`UsageError` where the network is not one of ours, or its scheme needs other files.
     """
-    from schemegen.training.checkpoint import write_texts
+    from schemegen.training.checkpoint import write_checkpoint
 
     origin = origin_of(network)
     try:
@@ -42,7 +42,8 @@ def save(network: GraphModule, path: str | Path) -> Path:
             "write what it imports into its own file",
         ) from error
     config = {"backprop": origin["backprop"], "blocks": origin["blocks"]}
-    write_texts(Path(path), network, texts(origin), progress={}, config=config, extra={})
+    state = network.state_dict()
+    write_checkpoint(Path(path), state, texts(origin), progress={}, config=config, extra={})
     return Path(path)
 
 

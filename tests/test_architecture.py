@@ -52,6 +52,8 @@ LIBRARIES = {
     "torchvision": {"training", "cli"},
     "sklearn": {"training"},
     "safetensors": {"training"},
+    "accelerate": {"training"},
+    "tensorboard": {"training"},
     "click": {"cli"},
     "rich": {"report", "training", "cli"},
     "matplotlib": {"report", "training"},  # training reads its fonts and draws nothing

@@ -16,7 +16,7 @@ from schemegen.cli.console import ClosedPipeError, Console
 from schemegen.cli.failures import CLOSED_PIPE, exit_code
 from schemegen.cli.options import common
 
-__all__ = ["COMMANDS", "cli"]
+__all__ = ["COMMANDS", "Program", "cli"]
 
 COMMANDS = {
     "compile": "Analyse a scheme and write its network.",
@@ -37,31 +37,8 @@ COMMANDS = {
 }
 
 
-class Application(click.Group):
-    """A group that imports a command's module on first use and turns failures into exit codes."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in COMMANDS:
-            return None
-        command = import_module(f"schemegen.cli.{cmd_name}").command
-        assert isinstance(command, click.Command)
-        return command
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
-            near = difflib.get_close_matches(args[0], COMMANDS, n=1)
-            hint = f" A similar command exists: {near[0]}." if near else ""
-            raise click.UsageError(f"No such command {args[0]!r}.{hint}", ctx)
-        return super().resolve_command(ctx, args)
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl(list(COMMANDS.items()))
+class Ending(click.Command):
+    """A command that turns what ends it into the exit code that belongs to it."""
 
     def main(
         self,
@@ -86,6 +63,37 @@ class Application(click.Group):
         if code == CLOSED_PIPE:
             _drop_stdout()
         sys.exit(code)
+
+
+class Program(Ending):
+    """A command that is a program of its own, as a script is."""
+
+
+class Application(Ending, click.Group):
+    """A group that imports a command's module on first use and turns failures into exit codes."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        command = import_module(f"schemegen.cli.{cmd_name}").command
+        assert isinstance(command, click.Command)
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            near = difflib.get_close_matches(args[0], COMMANDS, n=1)
+            hint = f" A similar command exists: {near[0]}." if near else ""
+            raise click.UsageError(f"No such command {args[0]!r}.{hint}", ctx)
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
 
 
 def _drop_stdout() -> None:

@@ -22,7 +22,12 @@ CLOSED_PIPE = 141  # 128 + SIGPIPE, as 130 is 128 + SIGINT
 
 
 def exit_code(failure: BaseException, console: Console, arguments: Sequence[str]) -> int:
-    """Print what a user needs to know of ``failure`` and return the exit code."""
+    """Print what a user needs to know of ``failure`` and return the exit code.
+
+    A failure that another process of the same run has told is not told again.
+    """
+    if getattr(failure, "told", False):
+        return _silently(failure)
     match failure:
         case click.exceptions.Exit():
             return failure.exit_code
@@ -45,6 +50,18 @@ def exit_code(failure: BaseException, console: Console, arguments: Sequence[str]
             return CLOSED_PIPE
         case _:
             return _crash(failure, console, arguments)
+
+
+def _silently(failure: BaseException) -> int:
+    match failure:
+        case SchemeError():
+            return WRONG_INPUT
+        case UsageError():
+            return WRONG_COMMAND
+        case KeyboardInterrupt():
+            return INTERRUPTED
+        case _:
+            return OUR_BUG
 
 
 def _crash(failure: BaseException, console: Console, arguments: Sequence[str]) -> int:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import re
+import tomllib
 from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
 
 import click
 
-__all__ = ["listed", "python_blocks", "settings", "written_fields"]
+__all__ = ["configured", "listed", "python_blocks", "settings", "written_fields"]
 
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}\Z")
 CLASS = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*\Z", re.ASCII)
@@ -46,6 +50,41 @@ def python_blocks(
         if not CLASS.match(item):
             raise click.BadParameter(f"{item!r} is not of the form module:Class", ctx, parameter)
     return pairs
+
+
+def configured(ctx: click.Context, parameter: click.Parameter, value: Path | None) -> None:
+    """Take a file's values as the defaults of the options that are named like them."""
+    if value is None:
+        return
+    names = {}
+    for item in ctx.command.params:
+        if isinstance(item, click.Option) and item.name not in (None, parameter.name, "help"):
+            for option in item.opts:
+                names[option.lstrip("-").replace("-", "_")] = item
+    chosen = {}
+    for key, setting in _read(ctx, parameter, value).items():
+        found = names.get(key.replace("-", "_"))
+        if found is None:
+            raise click.BadParameter(f"{value} sets {key!r}, which is no option", ctx, parameter)
+        if isinstance(setting, dict):
+            raise click.BadParameter(f"{value} has a table [{key}]", ctx, parameter)
+        if setting is not None:
+            chosen[str(found.name)] = setting
+    ctx.default_map = {**(ctx.default_map or {}), **chosen}
+
+
+def _read(ctx: click.Context, parameter: click.Parameter, path: Path) -> dict[str, Any]:
+    """Return the values of a TOML file, or those under ``config`` of a run's JSON."""
+    try:
+        text = path.read_text(encoding="utf-8")
+        found = json.loads(text)["config"] if path.suffix == ".json" else tomllib.loads(text)
+        if not isinstance(found, dict):
+            raise ValueError("config is no object")
+    except OSError as error:
+        raise click.BadParameter(f"no file {path}: {error.strerror}", ctx, parameter) from error
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise click.BadParameter(f"{path} cannot be read: {error}", ctx, parameter) from error
+    return found
 
 
 def written_fields(

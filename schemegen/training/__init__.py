@@ -14,7 +14,9 @@ from schemegen.training.checkpoint import Checkpoint, read_checkpoint, restore
 from schemegen.training.config import DATASETS, NETWORKS, Config, recipe
 from schemegen.training.curvature import Curvature, curvature_penalty
 from schemegen.training.data import Data, FolderData, load_data
-from schemegen.training.loop import Result, evaluate, train
+from schemegen.training.evaluation import evaluate
+from schemegen.training.loader import Loader
+from schemegen.training.loop import Result, test, train
 from schemegen.training.lyapunov import StepMeasure, lyapunov
 from schemegen.training.recipes import RECIPES, Recipe
 from schemegen.training.subject import Subject
@@ -28,6 +30,7 @@ __all__ = [
     "Curvature",
     "Data",
     "FolderData",
+    "Loader",
     "Recipe",
     "Result",
     "StepMeasure",
@@ -39,5 +42,6 @@ __all__ = [
     "read_checkpoint",
     "recipe",
     "restore",
+    "test",
     "train",
 ]

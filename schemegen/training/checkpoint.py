@@ -9,8 +9,6 @@ from __future__ import annotations
 import difflib
 import hashlib
 import json
-import os
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,16 +17,17 @@ from typing import Any
 from torch import Tensor, nn
 
 from schemegen.diagnostics import UsageError
+from schemegen.files import write_atomically
 from schemegen.training.subject import Subject
 
 __all__ = [
     "Checkpoint",
     "difference",
+    "packed",
     "read_checkpoint",
     "restore",
-    "write_atomically",
+    "texts_of",
     "write_checkpoint",
-    "write_texts",
 ]
 
 _FORMAT = "schemegen-checkpoint-1"
@@ -54,37 +53,42 @@ class Checkpoint:
     extra: dict[str, Tensor] = field(repr=False)
 
 
-def write_checkpoint(
-    path: Path,
-    subject: Subject,
-    *,
-    progress: Mapping[str, Any],
-    config: Mapping[str, Any],
-    extra: Mapping[str, Tensor],
-) -> None:
-    """Write the subject's weights and texts, all or nothing."""
-    texts = {
+def texts_of(subject: Subject) -> dict[str, str]:
+    """Return the texts that the subject's network was generated from."""
+    return {
         "scheme_name": subject.scheme.name,
         "scheme_text": subject.scheme.source.text,
         "network_name": subject.network.name,
         "network_text": subject.network.source.text,
     }
-    write_texts(path, subject.model, texts, progress=progress, config=config, extra=extra)
 
 
-def write_texts(
+def write_checkpoint(
     path: Path,
-    model: nn.Module,
+    tensors: Mapping[str, Tensor],
     texts: Mapping[str, str],
     *,
     progress: Mapping[str, Any],
     config: Mapping[str, Any],
     extra: Mapping[str, Tensor],
 ) -> None:
-    """Write a network's weights and the ``texts`` it was generated from, all or nothing."""
+    """Write a network's state and the ``texts`` it was generated from, all or nothing."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, packed(tensors, texts, progress=progress, config=config, extra=extra))
+
+
+def packed(
+    tensors: Mapping[str, Tensor],
+    texts: Mapping[str, str],
+    *,
+    progress: Mapping[str, Any],
+    config: Mapping[str, Any],
+    extra: Mapping[str, Tensor],
+) -> bytes:
+    """Return the content of a checkpoint; equal values give equal bytes."""
     save, _ = _safetensors()
-    tensors = {f"model.{key}": value for key, value in model.state_dict().items()}
-    tensors |= {f"extra.{key}": value for key, value in extra.items()}
+    every = {f"model.{key}": value for key, value in tensors.items()}
+    every |= {f"extra.{key}": value for key, value in extra.items()}
     metadata = {
         "format": _FORMAT,
         **texts,
@@ -92,8 +96,8 @@ def write_texts(
         "progress": json.dumps(progress, sort_keys=True),
         "config": json.dumps(config, sort_keys=True),
     }
-    own = {key: value.detach().cpu().contiguous().clone() for key, value in tensors.items()}
-    write_atomically(path, _canonical(save(own, metadata)))
+    own = {key: value.detach().cpu().contiguous().clone() for key, value in every.items()}
+    return _canonical(save(own, metadata))
 
 
 def _canonical(content: bytes) -> bytes:
@@ -102,22 +106,6 @@ def _canonical(content: bytes) -> bytes:
     header = json.dumps(json.loads(content[8 : 8 + length]), sort_keys=True).encode()
     header += b" " * (-len(header) % 8)
     return len(header).to_bytes(8, "little") + header + content[8 + length :]
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write beside ``path`` and rename, so that a reader sees the old or the new file, never a part."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(name, 0o644)
-        os.replace(name, path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
 
 
 def read_checkpoint(path: Path) -> Checkpoint:

@@ -9,16 +9,33 @@ from typing import Any
 from schemegen.diagnostics import UsageError
 from schemegen.training.recipes import named
 
-__all__ = ["DATASETS", "NETWORKS", "Config", "recipe"]
+__all__ = [
+    "AMP_DTYPES",
+    "DATASETS",
+    "LOGS",
+    "NETWORKS",
+    "OPTIMIZERS",
+    "SCHEDULES",
+    "Config",
+    "recipe",
+]
+
+OPTIMIZERS = ("sgd", "nesterov", "adam", "adamw", "rmsprop")
+SCHEDULES = ("cosine", "step", "linear", "constant")
+AMP_DTYPES = ("bfloat16", "float16")
+LOGS = ("tensorboard",)
 
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """A training run.
+    """A training run; the names are those of timm's options.
 
-    ``schedule`` is ``cosine`` (to zero) or ``step`` (a tenth at 1/2 and at 3/4 of the epochs), both
-    after ``warmup`` epochs of linear growth. ``output`` None writes no files. ``deterministic`` asks
-    torch for bitwise repeatable kernels on every device; on a CPU a run repeats for its seed anyway.
+    ``batch_size`` images a process make a gradient and ``grad_accum_steps`` of them a step, so that a step sees
+    ``batch_size * grad_accum_steps * processes`` images. ``sched`` follows ``warmup_epochs`` epochs of linear
+    growth. ``clip_grad`` bounds the norm of the gradient. ``output`` None writes no files. ``resume`` is ``last``,
+    ``best`` or the path of a checkpoint. ``deterministic`` asks torch for bitwise repeatable kernels on every
+    device; on a CPU a run repeats for its seed anyway.
+    ``workers`` processes decode the images of a folder, None leaves their number to the machine.
     """
 
     data: str = "digits"
@@ -28,19 +45,31 @@ class Config:
     output: Path | None = None
     epochs: int = 12
     batch_size: int = 64
+    opt: str = "sgd"
     lr: float = 0.1
     momentum: float = 0.9
-    nesterov: bool = False
     weight_decay: float = 5e-4
-    schedule: str = "cosine"
-    warmup: int = 1
+    sched: str = "cosine"
+    warmup_epochs: int = 1
     augment: bool = True
+    grad_accum_steps: int = 1
+    clip_grad: float | None = None
+    model_ema: bool = False
+    model_ema_decay: float = 0.9998
+    sync_bn: bool = False
     seed: int = 0
     device: str = "auto"
     amp: bool = False
-    compile: bool = False
+    amp_dtype: str = "bfloat16"
+    channels_last: bool = False
+    torchcompile: bool = False
+    fsdp: bool = False
     deterministic: bool = False
-    resume: bool = False
+    workers: int | None = None
+    keep: int = 0
+    log_interval: int = 0
+    log: tuple[str, ...] = ()
+    resume: str | None = None
     force: bool = False
     progress: bool = True
 
@@ -48,19 +77,47 @@ class Config:
         _require(self.data in DATASETS, f"unknown data set `{self.data}`", _data_help())
         if self.recipe is not None:
             named(self.recipe)
-        _require(self.schedule in ("cosine", "step"), f"unknown schedule `{self.schedule}`",
-                 "schedules: cosine, step")  # fmt: skip
-        for name in ("epochs", "batch_size"):
+        for name, known in (("opt", OPTIMIZERS), ("sched", SCHEDULES), ("amp_dtype", AMP_DTYPES)):
+            value = getattr(self, name)
+            what = {"opt": "optimiser", "sched": "schedule", "amp_dtype": "precision"}[name]
+            _require(
+                value in known,
+                f"unknown {what} `{value}`",
+                f"`{_flag(name)}` takes {', '.join(known)}",
+            )
+        for value in self.log:
+            _require(value in LOGS, f"unknown log `{value}`", f"`--log` takes {', '.join(LOGS)}")
+        for name in ("epochs", "batch_size", "grad_accum_steps"):
             _require(getattr(self, name) >= 1, f"{name} must be at least 1", None)
-        for name in ("lr", "momentum", "weight_decay", "warmup", "seed"):
+        for name in _NOT_NEGATIVE:
             value = getattr(self, name)
             _require(0 <= value < float("inf"), f"{name} must be finite and not negative", None)
-        _require(not (self.nesterov and self.momentum == 0), "nesterov needs a momentum", None)
+        clip = self.clip_grad
+        _require(
+            clip is None or 0 < clip < float("inf"), "clip_grad must be finite and positive", None
+        )
+        _require(self.model_ema_decay < 1, "model_ema_decay must be below 1", None)
+        _require(self.opt != "nesterov" or self.momentum > 0, "nesterov needs a momentum", None)
+        _require("tensorboard" not in self.log or self.output is not None,
+                 "a log needs a folder to be written to", "give an output")  # fmt: skip
 
     def recorded(self) -> dict[str, Any]:
         """Return what decides the outcome, as a checkpoint records it: no paths, no device."""
-        left_out = {"data_dir", "download", "output", "resume", "force", "progress", "device"}
-        return {key: value for key, value in asdict(self).items() if key not in left_out}
+        return {key: value for key, value in asdict(self).items() if key not in _LEFT_OUT}
+
+
+_NOT_NEGATIVE = (
+    "lr", "momentum", "weight_decay", "warmup_epochs", "seed", "model_ema_decay", "keep",
+    "log_interval",
+)  # fmt: skip
+_LEFT_OUT = {
+    "data_dir", "download", "output", "device", "workers", "keep", "log_interval", "log", "resume", "force",
+    "progress",
+}  # fmt: skip
+
+
+def _flag(name: str) -> str:
+    return "--" + name.replace("_", "-")
 
 
 def _require(condition: bool, message: str, advice: str | None) -> None:
@@ -77,9 +134,9 @@ DATASETS: dict[str, dict[str, Any]] = {
     "glyphs": {"epochs": 15, "batch_size": 128},
     "glyphs36": {"epochs": 15, "batch_size": 128},
     "glyphs62": {"epochs": 15, "batch_size": 128},
-    "cifar10": {"epochs": 160, "batch_size": 128, "weight_decay": 1e-4, "schedule": "step"},
-    "cifar100": {"epochs": 300, "batch_size": 128, "weight_decay": 1e-4, "schedule": "step"},
-    "folder": {"epochs": 90, "batch_size": 256, "weight_decay": 1e-4, "warmup": 5},
+    "cifar10": {"epochs": 160, "batch_size": 128, "weight_decay": 1e-4, "sched": "step"},
+    "cifar100": {"epochs": 300, "batch_size": 128, "weight_decay": 1e-4, "sched": "step"},
+    "folder": {"epochs": 90, "batch_size": 256, "weight_decay": 1e-4, "warmup_epochs": 5},
     "fake": {"epochs": 1},
 }
 """The data sets and the settings each is usually trained with.

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from math import prod
 from pathlib import Path
-
-import torch
-from torch import Tensor
 
 from schemegen.diagnostics import UsageError
 from schemegen.scheme.network import NetworkSpec
@@ -16,7 +12,7 @@ from schemegen.training.datasets.folder import FolderData
 from schemegen.training.images import Data
 from schemegen.training.recipes import Recipe
 
-__all__ = ["Data", "FolderData", "batches", "load_data"]
+__all__ = ["Data", "FolderData", "load_data"]
 
 
 def load_data(
@@ -93,16 +89,3 @@ def _augmented(data: Data, recipe: Recipe) -> Data:
     if data.name == recipe.data and recipe.deviation is not None:
         return replace(changed, deviation=recipe.deviation)
     return changed
-
-
-def batches(
-    data: Data | FolderData,
-    size: int,
-    shape: tuple[int, ...],
-    generator: torch.Generator,
-    *,
-    augment: bool,
-) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield one shuffled epoch of normalised inputs ``(size, *shape)`` and labels."""
-    for images, labels in data.train_batches(size, generator, augment=augment):
-        yield data.normalised(images, shape), labels

@@ -72,17 +72,23 @@ def rank_seed(seed: int, rank: int) -> int:
     return int.from_bytes(digest[:8], "big") >> 1
 
 
-def random_state(order: torch.Generator) -> dict[str, Tensor]:
-    """Return the states that a resumed run continues from: data order, CPU noise, CUDA noise."""
-    state = {"random.order": order.get_state(), "random.cpu": torch.get_rng_state()}
+def random_state() -> dict[str, Tensor]:
+    """Return the states of the generators of this process: torch on the CPU and on its GPU, and Python's."""
+    _, words, gauss = random.getstate()
+    state = {
+        "torch": torch.get_rng_state(),
+        "python": torch.tensor([*words, gauss is not None], dtype=torch.int64),
+        "gauss": torch.tensor(0.0 if gauss is None else gauss, dtype=torch.float64),
+    }
     if torch.cuda.is_available():
-        state["random.cuda"] = torch.cuda.get_rng_state()
+        state["cuda"] = torch.cuda.get_rng_state()
     return state
 
 
-def restore_random_state(state: dict[str, Tensor], order: torch.Generator) -> None:
+def restore_random_state(state: dict[str, Tensor]) -> None:
     """Set the states that :func:`random_state` returned."""
-    order.set_state(state["random.order"])
-    torch.set_rng_state(state["random.cpu"])
-    if "random.cuda" in state and torch.cuda.is_available():
-        torch.cuda.set_rng_state(state["random.cuda"])
+    torch.set_rng_state(state["torch"])
+    *words, held = state["python"].tolist()
+    random.setstate((3, tuple(words), state["gauss"].item() if held else None))
+    if "cuda" in state and torch.cuda.is_available():
+        torch.cuda.set_rng_state(state["cuda"])

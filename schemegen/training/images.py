@@ -1,4 +1,8 @@
-"""Images as tensors in memory: shuffled and augmented by one seeded generator, without worker processes."""
+"""Images as tensors in memory: shuffled, shared out over ranks and augmented by one seeded generator.
+
+What is random is drawn for the batch of all ranks together, on the CPU and in order, so that neither the device
+nor the number of ranks changes which image is moved where.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +13,22 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-__all__ = ["Data", "normalised"]
+__all__ = ["ALONE", "Data", "Share", "normalised"]
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """The part of every batch that a process takes: ``rank`` of ``world``."""
+
+    rank: int = 0
+    world: int = 1
+
+    def of(self, size: int) -> slice:
+        """Return the places of this rank's ``size`` items among those of all ranks."""
+        return slice(self.rank * size, (self.rank + 1) * size)
+
+
+ALONE = Share()
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,30 +72,37 @@ class Data:
         return normalised(images, self.peak, self.mean, self.deviation).reshape(-1, *shape)
 
     def train_batches(
-        self, size: int, generator: torch.Generator, *, augment: bool
+        self, size: int, generator: torch.Generator, *, augment: bool, share: Share = ALONE
     ) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield one shuffled epoch of bytes ``(size, C, H, W)`` and labels.
+        """Yield one shuffled epoch of bytes ``(size, C, H, W)`` and labels, this rank's ``share`` of each batch.
 
         ``generator`` is a CPU generator, so that the order and the augmentation do not depend on the
-        device. An incomplete last batch is left out, unless it is the only one.
+        device. An incomplete last batch is left out.
         """
-        count = len(self.train_labels)
+        count, whole, own = len(self.train_labels), size * share.world, share.of(size)
         order = torch.randperm(count, generator=generator)
-        whole = max(count - count % size, min(count, size))
-        for start in range(0, whole, size):
-            chosen = order[start : start + size].to(self.train_images.device)
+        for start in range(0, count - whole + 1, whole):
+            chosen = order[start : start + whole][own].to(self.train_images.device)
             images = self.train_images[chosen]
             if augment and self.shift:
-                images = _shifted(images, self.shift, generator, self.padding)
+                moves = torch.randint(0, 2 * self.shift + 1, (2, whole, 1), generator=generator)
+                images = _shifted(images, self.shift, moves[:, own], self.padding)
             if augment and self.flip:
-                images = _flipped(images, generator)
+                mirrored = torch.rand(whole, generator=generator)[own] < 0.5
+                images = _flipped(images, mirrored)
             yield images, self.train_labels[chosen]
 
-    def test_batches(self, size: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield the test images in their order as bytes, and their labels."""
-        for start in range(0, len(self.test_labels), size):
-            stop = start + size
-            yield self.test_images[start:stop], self.test_labels[start:stop]
+    def test_batches(self, size: int, share: Share = ALONE) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield the test images of a ``share`` in their order as bytes, and their labels.
+
+        Every rank gets as many batches, as a sharded network needs; one that has no image left gets the first
+        one, without a label.
+        """
+        count, own = len(self.test_labels), share.of(size)
+        for start in range(0, count, size * share.world):
+            used = slice(start + own.start, min(start + own.stop, count))
+            labels = self.test_labels[used]
+            yield (self.test_images[used] if len(labels) else self.test_images[:1]), labels
 
 
 def normalised(
@@ -88,13 +114,10 @@ def normalised(
     return (images.float() / peak - means) / deviations
 
 
-def _shifted(
-    images: Tensor, reach: int, generator: torch.Generator, padding: str = "constant"
-) -> Tensor:
-    """Return each image moved by up to ``reach`` pixels in both directions."""
+def _shifted(images: Tensor, reach: int, moves: Tensor, padding: str = "constant") -> Tensor:
+    """Return each image cut out of one with a margin of ``reach``, at row and column ``moves`` (2, N, 1)."""
     count, _, height, width = images.shape
     padded = _padded(images, reach, padding)
-    moves = torch.randint(0, 2 * reach + 1, (2, count, 1), generator=generator)
     rows = (moves[0] + torch.arange(height)).to(images.device)
     columns = (moves[1] + torch.arange(width)).to(images.device)
     which = torch.arange(count, device=images.device)
@@ -115,7 +138,6 @@ def _mirrored(size: int, reach: int, device: torch.device) -> Tensor:
     return torch.where(places < size, places, 2 * (size - 1) - places)
 
 
-def _flipped(images: Tensor, generator: torch.Generator) -> Tensor:
-    """Return the images, each mirrored left to right with probability 1/2."""
-    mirrored = torch.rand(len(images), generator=generator) < 0.5
+def _flipped(images: Tensor, mirrored: Tensor) -> Tensor:
+    """Return the images, those of ``mirrored`` turned left to right."""
     return torch.where(mirrored.to(images.device)[:, None, None, None], images.flip(3), images)

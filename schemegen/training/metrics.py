@@ -7,12 +7,12 @@ import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from pathlib import Path
+from time import perf_counter
 from typing import Protocol, TextIO
 
-from schemegen.training.checkpoint import write_atomically
+from schemegen.training.config import Config
 
-__all__ = ["EpochMetrics", "Progress", "show_progress", "write_metrics"]
+__all__ = ["EpochMetrics", "Progress", "lines", "show_progress"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,40 +27,55 @@ class EpochMetrics:
     test_accuracy: float
 
 
-def write_metrics(path: Path, history: Iterable[EpochMetrics]) -> None:
-    """Write one JSON object a line; no times, so that equal runs give equal files."""
-    lines = "".join(json.dumps(asdict(item)) + "\n" for item in history)
-    write_atomically(path, lines.encode())
+def lines(history: Iterable[EpochMetrics]) -> str:
+    """Return one JSON object a line; no times, so that equal runs give equal files."""
+    return "".join(json.dumps(asdict(item)) + "\n" for item in history)
 
 
 class Progress(Protocol):
     """Where a run shows how far it is."""
 
-    def batch(self, loss: float) -> None: ...
+    def step(self, number: int, loss: float, images: int) -> None:
+        """Tell of step ``number`` (from 0 in the whole run), which has seen ``images``."""
 
     def epoch(self, metrics: EpochMetrics) -> None: ...
 
+    def note(self, text: str) -> None: ...
+
 
 class _Silent:
-    def batch(self, loss: float) -> None:
+    def step(self, number: int, loss: float, images: int) -> None:
         pass
 
     def epoch(self, metrics: EpochMetrics) -> None:
+        pass
+
+    def note(self, text: str) -> None:
         pass
 
 
 class _Lines:
-    """One line an epoch, for pipes and log files."""
+    """One line an epoch, for pipes and log files, and one each ``every`` steps where that is not 0."""
 
-    def __init__(self, epochs: int, stream: TextIO) -> None:
+    def __init__(self, epochs: int, every: int, stream: TextIO) -> None:
         self.epochs = epochs
+        self.every = every
         self.stream = stream
+        self.images = 0
+        self.since = perf_counter()
 
-    def batch(self, loss: float) -> None:
-        pass
+    def step(self, number: int, loss: float, images: int) -> None:
+        self.images += images
+        if self.every and (number + 1) % self.every == 0:
+            speed = self.images / (perf_counter() - self.since)
+            self.note(f"step {number + 1}  loss {loss:.4f}  {speed:.0f} images/s")
+            self.images, self.since = 0, perf_counter()
 
     def epoch(self, metrics: EpochMetrics) -> None:
-        print(_line(metrics, self.epochs), file=self.stream, flush=True)
+        self.note(_line(metrics, self.epochs))
+
+    def note(self, text: str) -> None:
+        print(text, file=self.stream, flush=True)
 
 
 def _line(metrics: EpochMetrics, epochs: int) -> str:
@@ -71,19 +86,20 @@ def _line(metrics: EpochMetrics, epochs: int) -> str:
 
 
 @contextmanager
-def show_progress(epochs: int, steps: int, first: int, *, shown: bool) -> Iterator[Progress]:
-    """Yield a bar of ``epochs * steps`` batches on a terminal, lines elsewhere, nothing if not ``shown``.
+def show_progress(
+    config: Config, steps: int, first: int, *, shown: bool = True
+) -> Iterator[Progress]:
+    """Yield a bar of all steps on a terminal, lines elsewhere, nothing if none is wanted or ``shown`` here.
 
-    ``first`` epochs are already done. Everything goes to stderr.
+    ``steps`` make an epoch, ``first`` epochs are already done. Everything goes to stderr.
     """
-    if not shown:
+    if not (config.progress and shown):
         yield _Silent()
-        return
-    if not sys.stderr.isatty():
-        yield _Lines(epochs, sys.stderr)
-        return
-    with _bar(epochs, steps, first) as progress:
-        yield progress
+    elif not sys.stderr.isatty():
+        yield _Lines(config.epochs, config.log_interval, sys.stderr)
+    else:
+        with _bar(config.epochs, steps, first) as progress:
+            yield progress
 
 
 @contextmanager
@@ -96,16 +112,25 @@ def _bar(epochs: int, steps: int, first: int) -> Iterator[Progress]:
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
+        TextColumn("{task.fields[speed]}"),
         TimeRemainingColumn(),
     )
     with Bar(*columns, console=Console(stderr=True)) as bar:
-        task = bar.add_task("training", total=epochs * steps, completed=first * steps)
+        task = bar.add_task("training", total=epochs * steps, completed=first * steps, speed="")
+        started = perf_counter()
 
         class Shown:
-            def batch(self, loss: float) -> None:
-                bar.update(task, advance=1, description=f"loss {loss:.4f}")
+            images = 0
+
+            def step(self, number: int, loss: float, images: int) -> None:
+                self.images += images
+                speed = f"{self.images / (perf_counter() - started):.0f} images/s"
+                bar.update(task, advance=1, description=f"loss {loss:.4f}", speed=speed)
 
             def epoch(self, metrics: EpochMetrics) -> None:
-                bar.console.print(_line(metrics, epochs), highlight=False)
+                self.note(_line(metrics, epochs))
+
+            def note(self, text: str) -> None:
+                bar.console.print(text, highlight=False, markup=False)
 
         yield Shown()

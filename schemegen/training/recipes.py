@@ -35,12 +35,12 @@ def _settings(epochs: int) -> dict[str, Any]:
     return {
         "epochs": epochs,
         "batch_size": 128,
+        "opt": "sgd",
         "lr": 0.1,
         "momentum": 0.9,
-        "nesterov": False,
         "weight_decay": 1e-4,
-        "schedule": "step",
-        "warmup": 0,
+        "sched": "step",
+        "warmup_epochs": 0,
     }
 
 

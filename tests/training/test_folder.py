@@ -12,8 +12,8 @@ import torch
 from PIL import Image
 
 from schemegen.diagnostics import UsageError
-from schemegen.training import FolderData, load_data, recipe, train
-from schemegen.training.data import batches
+from schemegen.training import FolderData, Loader, load_data, recipe, train
+from schemegen.training.images import Share
 
 
 def write(
@@ -36,8 +36,8 @@ def folder(tmp_path: Path) -> Path:
 
 
 def epoch(data: Any, *, augment: bool = True, seed: int = 0) -> torch.Tensor:
-    generator = torch.Generator().manual_seed(seed)
-    return torch.cat([x for x, _ in batches(data, 8, (3, 16, 16), generator, augment=augment)])
+    loader = Loader(data, 8, (3, 16, 16), seed, augment=augment)
+    return torch.cat([x for x, _ in loader.epoch(0)])
 
 
 def test_images_have_the_size_of_the_network(folder: Path, make_subject: Any) -> None:
@@ -65,6 +65,23 @@ def test_workers_and_the_noise_of_the_network_do_not_matter(
     assert not torch.equal(first, epoch(alone, augment=False))
 
 
+def test_ranks_share_the_images_of_a_folder_out(folder: Path, make_subject: Any) -> None:
+    network = make_subject(shape=(3, 16, 16), classes=3).network
+    data = load_data("folder", folder, network, workers=0)
+    whole = list(Loader(data, 10, (3, 16, 16), 4).epoch(1))
+    shares = [Share(rank, 2) for rank in range(2)]
+    parts = [list(Loader(data, 5, (3, 16, 16), 4, share=share).epoch(1)) for share in shares]
+    assert len(whole) == 2
+    for index, (inputs, labels) in enumerate(whole):
+        assert torch.equal(inputs, torch.cat([part[index][0] for part in parts]))
+        assert torch.equal(labels, torch.cat([part[index][1] for part in parts]))
+    tested = [list(data.test_batches(4, share)) for share in shares]
+    assert [[len(labels) for _, labels in part] for part in tested] == [[4, 1], [4, 0]]
+    assert [[len(images) for images, _ in part] for part in tested] == [[4, 1], [4, 1]]
+    seen = torch.cat([labels for part in tested for _, labels in part])
+    assert seen.sort().values.tolist() == data.test_labels.tolist()
+
+
 def test_a_network_is_trained_on_a_folder(folder: Path, make_subject: Any) -> None:
     subject = make_subject(shape=(3, 16, 16), classes=3)
     config = recipe(
@@ -72,7 +89,7 @@ def test_a_network_is_trained_on_a_folder(folder: Path, make_subject: Any) -> No
         data_dir=folder,
         epochs=12,
         batch_size=8,
-        warmup=0,
+        warmup_epochs=0,
         augment=False,
         progress=False,
         device="cpu",

@@ -20,7 +20,7 @@ def test_a_recipe_is_the_setting_of_its_paper(name: str) -> None:
     config = recipe(recipe=name)
     assert config.data == name.partition("-")[2]
     assert (config.batch_size, config.lr, config.momentum) == (128, 0.1, 0.9)
-    assert (config.weight_decay, config.nesterov, config.recipe) == (1e-4, False, name)
+    assert (config.weight_decay, config.opt, config.recipe) == (1e-4, "sgd", name)
     epochs = (80, 120, 160) if config.data == "cifar10" else (150, 225, 300)
     assert config.epochs == epochs[-1]
     rates = [
@@ -34,7 +34,7 @@ def test_a_recipe_is_the_setting_of_its_paper(name: str) -> None:
 
 def test_what_is_given_takes_the_place_of_what_a_recipe_says() -> None:
     config = recipe("digits", recipe="lu2018-cifar10", epochs=8, lr=None)
-    assert (config.data, config.epochs, config.lr, config.warmup) == ("digits", 8, 0.1, 0)
+    assert (config.data, config.epochs, config.lr, config.warmup_epochs) == ("digits", 8, 0.1, 0)
     assert [rate(config, epoch, 1) for epoch in (3, 4, 6)] == pytest.approx([0.1, 0.01, 0.001])
     assert config.recorded()["recipe"] == "lu2018-cifar10"
 
@@ -60,7 +60,8 @@ def test_a_mirrored_margin_repeats_no_outermost_pixel() -> None:
     images = torch.arange(12, dtype=torch.uint8).reshape(1, 1, 3, 4)
     expected = torch.nn.functional.pad(images.float(), (2, 2, 2, 2), mode="reflect")
     assert torch.equal(_padded(images, 2, "reflect").float(), expected)
-    moved = _shifted(images.repeat(100, 1, 1, 1), 1, torch.Generator().manual_seed(0), "reflect")
+    moves = torch.randint(0, 3, (2, 100, 1), generator=torch.Generator().manual_seed(0))
+    moved = _shifted(images.repeat(100, 1, 1, 1), 1, moves, "reflect")
     assert len({tuple(image.flatten().tolist()) for image in moved}) == 9
     assert (5, 4, 5, 6, 1, 0, 1, 2, 5, 4, 5, 6) in {
         tuple(image.flatten().tolist()) for image in moved

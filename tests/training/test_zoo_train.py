@@ -25,7 +25,13 @@ def main() -> Any:
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    return module.main
+
+    def run(arguments: list[str]) -> int:
+        with pytest.raises(SystemExit) as caught:
+            module.main(arguments)
+        return int(caught.value.code or 0)
+
+    return run
 
 
 def test_trains_and_prints_the_accuracy_last(
@@ -92,7 +98,7 @@ def test_a_wrong_scheme_is_exit_1_and_writes_nothing(
         (["rk2", "--data", "mnist"], "error: unknown data set `mnist`"),
         (["rk2", "--network", "cifar"], "error: network `cifar` takes 3 x 32 x 32"),
         (["rk2", "--data", "cifar10"], "error[E0803]: no CIFAR-10 in"),
-        (["rk2", "--epochs", "0"], "error: epochs must be at least 1"),
+        (["rk2", "--epochs", "0"], "0 is not in the range x>=1"),
         (["rk2", "--device", "abacus"], "error: unknown device `abacus`"),
     ],
 )
@@ -108,7 +114,17 @@ def test_a_wrong_command_is_exit_2(
 def test_divergence_is_exit_1_and_names_the_step(
     main: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    arguments = ["rk2", "--network", "tiny", "--lr", "1e30", "--warmup", "0", "--epochs", "2"]
+    arguments = [
+        "rk2",
+        "--network",
+        "tiny",
+        "--lr",
+        "1e30",
+        "--warmup-epochs",
+        "0",
+        "--epochs",
+        "2",
+    ]
     assert main([*arguments, "--output", str(tmp_path)]) == 1
     said = capsys.readouterr().err
     assert "error[E0804]: loss is not finite at step" in said

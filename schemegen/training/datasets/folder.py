@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from schemegen.diagnostics import UsageError
 from schemegen.scheme.network import NetworkSpec
-from schemegen.training.images import normalised
+from schemegen.training.images import ALONE, Share, normalised
 
 if TYPE_CHECKING:
     from torchvision.datasets import ImageFolder
@@ -59,22 +59,35 @@ class FolderData:
         return normalised(images, self.peak, self.mean, self.deviation).reshape(-1, *shape)
 
     def train_batches(
-        self, size: int, generator: torch.Generator, *, augment: bool
+        self, size: int, generator: torch.Generator, *, augment: bool, share: Share = ALONE
     ) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield one shuffled epoch of bytes; an incomplete last batch is left out, unless it is the only one."""
-        count = len(self.train_labels)
+        """Yield one shuffled epoch of bytes, a ``share`` of each batch; an incomplete last one is left out."""
+        count, whole, own = len(self.train_labels), size * share.world, share.of(size)
         order = torch.randperm(count, generator=generator).tolist()
         seed = int(torch.randint(0, 2**62, (), generator=generator))
-        whole = max(count - count % size, min(count, size))
-        return self._loaded(
-            _Read(self.train, order[:whole], self.shape, seed if augment else None), size
-        )
+        places = [
+            place
+            for start in range(0, count - whole + 1, whole)
+            for place in range(start + own.start, start + own.stop)
+        ]
+        chosen = [(place, order[place]) for place in places]
+        return self._loaded(_Read(self.train, chosen, self.shape, seed if augment else None), size)
 
-    def test_batches(self, size: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield the test images in their order as bytes, and their labels."""
-        return self._loaded(
-            _Read(self.test, list(range(len(self.test_labels))), self.shape, None), size
-        )
+    def test_batches(self, size: int, share: Share = ALONE) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield the test images of a ``share`` in their order as bytes, and their labels.
+
+        Every rank gets as many batches; one that has no image left gets the first one, without a label.
+        """
+        count, whole, own = len(self.test_labels), size * share.world, share.of(size)
+        starts = range(0, count, whole)
+        parts = [range(s + own.start, max(min(s + own.stop, count), s + own.start)) for s in starts]
+        chosen = [(place, place) for part in parts for place in part]
+        yield from self._loaded(_Read(self.test, chosen, self.shape, None), size)
+        for part in parts:
+            if not part:
+                read = _Read(self.test, [(0, 0)], self.shape, None)
+                for images, labels in self._loaded(read, 1):
+                    yield images, labels[:0]
 
     def _loaded(self, images: _Read, size: int) -> Iterator[tuple[Tensor, Tensor]]:
         # A generator of its own, or the loader would draw from the network's noise.
@@ -94,26 +107,31 @@ class FolderData:
 
 
 class _Read(Dataset[tuple[Tensor, int]]):
-    """Chosen images of a folder in an order; ``seed`` None leaves them as they are but for their size."""
+    """Images of a folder by their ``(place in the epoch, number)``; ``seed`` None only changes their size."""
 
     def __init__(
-        self, images: ImageFolder, order: list[int], shape: tuple[int, ...], seed: int | None
+        self,
+        images: ImageFolder,
+        chosen: list[tuple[int, int]],
+        shape: tuple[int, ...],
+        seed: int | None,
     ) -> None:
         self.images = images
-        self.order = order
+        self.chosen = chosen
         self.shape = shape
         self.seed = seed
 
     def __len__(self) -> int:
-        return len(self.order)
+        return len(self.chosen)
 
-    def __getitem__(self, place: int) -> tuple[Tensor, int]:
-        path, label = self.images.samples[self.order[place]]
+    def __getitem__(self, index: int) -> tuple[Tensor, int]:
+        place, number = self.chosen[index]
+        path, label = self.images.samples[number]
         try:
             image = _decoded(path, self.shape[0])
         except UsageError:
             # An exception of a worker reaches the user wrapped in its traceback; `readable` raises it again.
-            return torch.zeros(self.shape, dtype=torch.uint8), -1 - self.order[place]
+            return torch.zeros(self.shape, dtype=torch.uint8), -1 - number
         if self.seed is None:
             return _bytes(_middle(image, self.shape[1:])), label
         with torch.random.fork_rng(devices=[]):
