@@ -42,7 +42,7 @@ def normalised(field: Field, spec: NetworkSpec, overrides: Mapping[str, str]) ->
     item = declared(field, spec, overrides)
     if item.kind == "seq":
         return any(part.name == "bn" for part in item.layers)
-    return item.kind in ("preact", "bottleneck")
+    return getattr(BLOCKS.get(item.kind), "normalised", False)
 
 
 def shares_preactivation(field: Field, spec: NetworkSpec, overrides: Mapping[str, str]) -> bool:

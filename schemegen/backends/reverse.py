@@ -96,7 +96,8 @@ def draws(plan: StepPlan, cut: Cut, root: nn.Module) -> bool:
         return True
     called = [root.get_submodule(str(n.target)) for n in cut.nodes if n.op == "call_module"]
     kinds = (Noise, nn.modules.dropout._DropoutNd)
-    return any(isinstance(item, kinds) for module in called for item in module.modules())
+    parts = [item for module in called for item in module.modules()]
+    return any(isinstance(item, kinds) or getattr(item, "draws", False) for item in parts)
 
 
 def growth(

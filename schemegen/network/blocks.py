@@ -11,6 +11,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
+from schemegen.network.fractal import Fractal
+from schemegen.network.tied import Antisymmetric, DampedAntisymmetric, Tied
+
 __all__ = [
     "BLOCKS",
     "Bottleneck",
@@ -18,6 +21,7 @@ __all__ = [
     "Mlp",
     "Preact",
     "Projection",
+    "Shake",
     "StageBatchNorm",
     "Statistics",
     "VectorProjection",
@@ -76,6 +80,8 @@ class Preact(nn.Module):
     Source: He et al. (2016), Identity Mappings.
     """
 
+    normalised = True
+
     def __init__(
         self,
         in_width: int,
@@ -111,6 +117,8 @@ class Bottleneck(nn.Module):
     the middle convolution make it the aggregated branch of Xie et al. (2017).
     """
 
+    normalised = True
+
     def __init__(
         self,
         in_width: int,
@@ -141,6 +149,37 @@ class Bottleneck(nn.Module):
 
     def forward(self, x: Tensor, *call: int) -> Tensor:
         return self.transform(self.preactivate(x, *call), *call)
+
+
+class Shake(nn.Module):
+    """ReLU-conv3x3(stride)-BN-ReLU-conv3x3-BN, one branch of shake-shake; ``width`` channels inside.
+
+    Source: Gastaldi (2017), arXiv 1705.07485, sec. 2.1.
+    """
+
+    normalised = True
+
+    def __init__(
+        self,
+        in_width: int,
+        out_width: int,
+        stride: int = 1,
+        calls: int = 1,
+        *,
+        width: int | None = None,
+        groups: int = 1,
+    ) -> None:
+        super().__init__()
+        inner = width or out_width
+        self.conv1 = conv(in_width, inner, 3, stride, groups)
+        self.bn1 = norm(inner, calls)
+        self.conv2 = conv(inner, out_width, 3, 1, groups)
+        self.bn2 = norm(out_width, calls)
+
+    def forward(self, x: Tensor, *call: int) -> Tensor:
+        inner = F.relu(self.bn1(self.conv1(F.relu(x)), *call))
+        result: Tensor = self.bn2(self.conv2(inner), *call)
+        return result
 
 
 class Conv1x1(nn.Module):
@@ -224,4 +263,9 @@ BLOCKS: dict[str, type[nn.Module]] = {
     "bottleneck": Bottleneck,
     "mlp": Mlp,
     "conv1x1": Conv1x1,
+    "shake": Shake,
+    "fractal": Fractal,
+    "tied": Tied,
+    "antisymmetric": Antisymmetric,
+    "damped_antisymmetric": DampedAntisymmetric,
 }

@@ -23,7 +23,19 @@ from schemegen.scheme.report import Report, similar
 
 __all__ = ["BLOCKS", "LAYERS", "check_network"]
 
-BLOCKS = ("preact", "bottleneck", "mlp", "conv1x1")
+BLOCKS = (
+    "preact",
+    "bottleneck",
+    "mlp",
+    "conv1x1",
+    "shake",
+    "fractal",
+    "tied",
+    "antisymmetric",
+    "damped_antisymmetric",
+)
+OPTIONS = ("expansion", "width", "groups", "columns", "drop", "per_mille")
+SIZES = ("drop", "per_mille")  # options that may be 0
 LAYERS = {
     "bn": 0,
     "relu": 0,
@@ -172,9 +184,10 @@ def _block(report: Report, node: Declaration) -> Block | None:
             "block",
         )
         return None
-    options = Attributes(report, "block", rest, ("expansion", "width", "groups"))
+    options = Attributes(report, "block", rest, OPTIONS)
     pairs = tuple(
-        (option, str(options.integer(option, 1, low=1, high=4096))) for option in options.by_name
+        (option, str(options.integer(option, 1, low=option not in SIZES, high=4096)))
+        for option in options.by_name
     )
     return Block(name, first.name.id, (), pairs, node.span)
 

@@ -20,6 +20,7 @@ from torch import Tensor, fx, nn
 from schemegen.analysis.contraction import contraction
 from schemegen.analysis.expansion import expand
 from schemegen.network.blocks import BLOCKS, StageBatchNorm, Statistics
+from schemegen.network.fractal import Fractal
 from schemegen.network.layers import Sequence
 from schemegen.network.noise import Kept
 from schemegen.scheme.model import Scheme
@@ -325,8 +326,8 @@ def upper_bound(block: nn.Module, x: Tensor, *numbers: Any, iterations: int = 60
     Layers are met in order by running the block once, so that a convolution has the size it acts on. The functions
     between the layers of our own blocks (relu, tanh) have the Lipschitz constant 1.
     """
-    if not isinstance(block, (*BLOCKS.values(), Sequence)):
-        return None
+    if not isinstance(block, (*BLOCKS.values(), Sequence)) or isinstance(block, Fractal):
+        return None  # the columns of a fractal are beside one another
     factors: list[float | None] = []
 
     def met(layer: nn.Module, args: Any, _out: Any) -> None:

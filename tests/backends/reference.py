@@ -191,7 +191,7 @@ class Walk:
         return arithmetic
 
     def follow(self, states: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Return the states after the last stage (``transition: scheme off``)."""
+        """Return the states after the last stage."""
         past: list[dict[str, Tensor]] = []
         width, position, prog = self.spec.stem_width, 0, self.program
         for number, stage in enumerate(self.spec.stages, start=1):
@@ -201,6 +201,10 @@ class Walk:
                 chosen = prog
                 values = {f"{name}[n]": value for name, value in states.items()}
                 fields = self.fields(number, index, prog)
+                if change and prog.transition.scheme == "on":
+                    values = self.projected(states, number, index)
+                    assert prog.transition.history in (None, "reset")
+                    past, change = [], False
                 if change:
                     chosen = prog.starter or prog
                     fields = self.strided(states, number, index, chosen)

@@ -49,6 +49,12 @@ KNOWN_WARNINGS = {
     "stochastic_depth_inverted": {"W0408", "W0505"},
     "dropout": {"W0505"},
     "shake_shake": {"W0404"},
+    "shake_shake_batch": {"W0404"},
+    "shake_even": {"W0404"},
+    "shake_keep": {"W0404"},
+    "even_even": {"W0404"},
+    "fractalnet": {"W0409"},
+    "leapfrog_net": {"W0409"},
 }
 
 

@@ -1,0 +1,303 @@
+"""Published architectures, written out by hand from their papers and held against the generated networks.
+
+Each reference reads the weights of the network by name and does the published update, start and change of shape
+in float64, in training mode (batch statistics), with functions of torch alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import pairwise
+
+import pytest
+import torch
+from torch import Tensor
+from torch.nn import functional as F  # noqa: N812
+
+import schemegen
+
+Weights = dict[str, Tensor]
+TINY = ((4, 3, 1), (8, 3, 2))  # width, steps, stride of the network `tiny`
+
+
+def images(count: int = 5) -> Tensor:
+    return torch.randn(count, 1, 8, 8, generator=torch.Generator().manual_seed(3)).double()
+
+
+def randomised(model: torch.nn.Module) -> torch.nn.Module:
+    """Give biases and normalisations values of their own, so that one that is left out is noticed."""
+    generator = torch.Generator().manual_seed(1)
+    with torch.no_grad():
+        for name, item in model.named_parameters():
+            if item.dim() == 1 and not name.startswith("head"):
+                item.add_(torch.rand(item.shape, generator=generator) / 2)
+    return model.double()
+
+
+def bn(w: Weights, key: str, x: Tensor) -> Tensor:
+    return F.batch_norm(x, None, None, w[f"{key}.weight"], w[f"{key}.bias"], training=True)
+
+
+def preact(w: Weights, key: str, x: Tensor, stride: int = 1) -> Tensor:
+    x = F.conv2d(F.relu(bn(w, f"{key}.bn1", x)), w[f"{key}.conv1.weight"], None, stride, 1)
+    return F.conv2d(F.relu(bn(w, f"{key}.bn2", x)), w[f"{key}.conv2.weight"], None, 1, 1)
+
+
+def shake(w: Weights, key: str, x: Tensor, stride: int = 1) -> Tensor:
+    x = bn(w, f"{key}.bn1", F.conv2d(F.relu(x), w[f"{key}.conv1.weight"], None, stride, 1))
+    return bn(w, f"{key}.bn2", F.conv2d(F.relu(x), w[f"{key}.conv2.weight"], None, 1, 1))
+
+
+def tied(w: Weights, key: str, x: Tensor) -> Tensor:
+    kernel, bias = w[f"{key}.weight"], w[f"{key}.bias"]
+    return F.conv_transpose2d(F.relu(F.conv2d(x, kernel, bias, padding=1)), kernel, padding=1)
+
+
+def antisymmetric(w: Weights, key: str, x: Tensor) -> Tensor:
+    kernel, bias = w[f"{key}.weight"], w[f"{key}.bias"]
+    inner = F.conv2d(x, kernel, padding=1) - F.conv_transpose2d(x, kernel, padding=1)
+    return torch.tanh(inner + bias.view(-1, 1, 1))
+
+
+def damped(w: Weights, key: str, x: Tensor) -> Tensor:
+    kernel, bias = w[f"{key}.weight"], w[f"{key}.bias"]
+    inner = F.conv2d(x, kernel, padding=1) - F.conv_transpose2d(x, kernel, padding=1) - x / 10
+    return torch.tanh(inner / 2 + bias.view(-1, 1, 1))
+
+
+def projection(w: Weights, key: str, x: Tensor, stride: int) -> Tensor:
+    return F.conv2d(F.relu(bn(w, f"{key}.bn", x)), w[f"{key}.conv.weight"], None, stride)
+
+
+def stem(w: Weights, x: Tensor) -> Tensor:
+    return F.conv2d(x, w["stem.0.weight"], None, 1, 1)
+
+
+def head(w: Weights, x: Tensor) -> Tensor:
+    x = F.relu(bn(w, "head.0", x)).mean((2, 3))
+    return F.linear(x, w["head.3.weight"], w["head.3.bias"])
+
+
+def hamiltonian(w: Weights, x: Tensor) -> Tensor:
+    y, z = stem(w, x).chunk(2, 1)
+    for stage, (_, steps, stride) in enumerate(TINY, start=1):
+        for index in range(steps):
+            key = f"stage{stage}.{index}"
+            if stage > 1 and index == 0:
+                y = projection(w, f"{key}.projection_x", y, stride)
+                z = projection(w, f"{key}.projection_v", z, stride)
+            y = y + tied(w, f"{key}.f", z)
+            z = z - tied(w, f"{key}.g", y)
+    return head(w, torch.cat([y, z], 1))
+
+
+def midpoint(w: Weights, x: Tensor) -> Tensor:
+    u, old = stem(w, x), None
+    for stage, (_, steps, stride) in enumerate(TINY, start=1):
+        for index in range(steps):
+            key = f"stage{stage}.{index}"
+            if stage > 1 and index == 0:
+                u, old = projection(w, f"{key}.projection", u, stride), None
+            slope = antisymmetric(w, f"{key}.f", u)
+            u, old = (u + slope if old is None else old + 2 * slope), u
+    return head(w, u)
+
+
+def leapfrog(w: Weights, x: Tensor) -> Tensor:
+    y = stem(w, x)
+    old = torch.zeros_like(y)
+    for stage, (_, steps, stride) in enumerate(TINY, start=1):
+        for index in range(steps):
+            key = f"stage{stage}.{index}"
+            if stage > 1 and index == 0:
+                y = projection(w, f"{key}.projection", y, stride)
+                old = torch.zeros_like(y)
+            y, old = 2 * y - old - tied(w, f"{key}.g", y), y
+    return head(w, y)
+
+
+def haber_ruthotto(w: Weights, x: Tensor) -> Tensor:
+    u = stem(w, x)
+    for stage, (_, steps, stride) in enumerate(TINY, start=1):
+        for index in range(steps):
+            key = f"stage{stage}.{index}"
+            if stage > 1 and index == 0:
+                u = projection(w, f"{key}.projection", u, stride)
+            u = u + damped(w, f"{key}.f", u)
+    return head(w, u)
+
+
+def two_branches(
+    branch: Callable[..., Tensor], mix: Callable[..., Tensor]
+) -> Callable[[Weights, Tensor], Tensor]:
+    """``u = P(u) + mix(f, g)`` with two branches that take the stride at a change of shape."""
+
+    def run(w: Weights, x: Tensor) -> Tensor:
+        u = stem(w, x)
+        for stage, (_, steps, stride) in enumerate(TINY, start=1):
+            for index in range(steps):
+                key = f"stage{stage}.{index}"
+                change = stage > 1 and index == 0
+                s = stride if change else 1
+                f = branch(w, f"{key}.f", u, s)
+                g = lambda at, s=1, key=key: branch(w, f"{key}.g", at, s)  # noqa: E731
+                skip = projection(w, f"{key}.projection", u, s) if change else u
+                u = skip + mix(u, f, g, s)
+        return head(w, u)
+
+    return run
+
+
+def poly(literal: bool) -> Callable[[Weights, Tensor], Tensor]:
+    """``u + F(u) + F(F(u))`` or ``u + F(u + F(u))``; a change of shape is a plain residual block."""
+
+    def run(w: Weights, x: Tensor) -> Tensor:
+        u = stem(w, x)
+        for stage, (_, steps, stride) in enumerate(TINY, start=1):
+            for index in range(steps):
+                key = f"stage{stage}.{index}.f"
+                if stage > 1 and index == 0:
+                    skip = projection(w, f"stage{stage}.0.projection", u, stride)
+                    u = skip + preact(w, key, u, stride)
+                    continue
+                first = preact(w, key, u)
+                again = preact(w, key, first if literal else u + first)
+                u = u + first + again if literal else u + again
+        return head(w, u)
+
+    return run
+
+
+REFERENCES = {
+    "hamiltonian": hamiltonian,
+    "midpoint_net": midpoint,
+    "leapfrog_net": leapfrog,
+    "antisymmetric_net": haber_ruthotto,
+    "polynet": poly(literal=True),
+    "polynet_picard": poly(literal=False),
+    "polynet_mpoly": two_branches(preact, lambda u, f, g, s: f + g(f if s == 1 else u, s)),
+    "polynet_2way": two_branches(preact, lambda u, f, g, s: f + g(u, s)),
+    "even_even": two_branches(shake, lambda u, f, g, s: (f + g(u, s)) / 2),
+}
+
+
+@pytest.mark.parametrize("name", REFERENCES)
+def test_it_is_the_published_network(name: str) -> None:
+    model = randomised(schemegen.build(name, "tiny")).train()
+    weights = dict(model.named_parameters())
+    x = images()
+    wanted = REFERENCES[name](weights, x)
+    torch.testing.assert_close(model(x), wanted, rtol=1e-12, atol=1e-12)
+    # Nothing but what the reference reads is trained, and all of it is.
+    model.zero_grad()
+    wanted.square().sum().backward()
+    unused = [key for key, item in weights.items() if item.grad is None]
+    assert not unused
+
+
+class Fractal(torch.nn.Module):
+    """The fractal rule as it stands in the paper: ``f_(c+1) = (f_c o f_c) join conv``."""
+
+    def __init__(self, in_width: int, out_width: int, columns: int) -> None:
+        super().__init__()
+        self.conv = torch.nn.Conv2d(in_width, out_width, 3, padding=1, bias=False)
+        self.bn = torch.nn.BatchNorm2d(out_width)
+        self.columns = columns
+        if columns > 1:
+            self.first = Fractal(in_width, out_width, columns - 1)
+            self.second = Fractal(out_width, out_width, columns - 1)
+
+    def parts(self, x: Tensor) -> list[Tensor]:
+        """The inputs of the last join, of all columns that end there."""
+        own = F.relu(self.bn(self.conv(x)))
+        if self.columns == 1:
+            return [own]
+        return [own, *self.second.parts(self.first(x))]
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.stack(self.parts(x)).mean(0)
+
+    def units(self, column: int) -> list[torch.nn.Module]:
+        """The convolutions of a column, counted from the shallowest, in order."""
+        if column == 0:
+            return [self]
+        return self.first.units(column - 1) + self.second.units(column - 1)
+
+
+def fractal_block(columns: int, drop: int = 15) -> torch.nn.Module:
+    from schemegen.network.fractal import Fractal as Block
+
+    torch.manual_seed(0)
+    return Block(2, 3, columns=columns, drop=drop).double()
+
+
+@pytest.mark.parametrize("columns", [1, 2, 3, 4])
+def test_the_fractal_block_is_the_recursion(columns: int) -> None:
+    block = fractal_block(columns).eval()
+    wanted = Fractal(2, 3, columns).double().eval()
+    for column in range(columns):
+        for mine, theirs in zip(block.columns[column], wanted.units(column), strict=True):
+            theirs.conv.load_state_dict(mine.conv.state_dict())
+    x = torch.randn(2, 2, 4, 4).double()
+    torch.testing.assert_close(block(x), wanted(x), rtol=1e-12, atol=1e-12)
+    own = {name for name, _ in wanted.named_parameters()}
+    assert sum(p.numel() for p in block.parameters()) == sum(p.numel() for p in wanted.parameters())
+    assert len(own) == 3 * (2**columns - 1)
+
+
+def test_drop_path_keeps_one_input_of_every_join() -> None:
+    """Half of the draws are one column (global), the others drop inputs of each join by themselves."""
+    block = fractal_block(3, drop=50).train()
+    x = torch.zeros(1, 1)
+    torch.manual_seed(0)
+    paths = [int(block.path(x)) for _ in range(4000)]
+    shares = [paths.count(column) / 4000 for column in (-1, 0, 1, 2)]
+    assert shares == pytest.approx([1 / 2, 1 / 6, 1 / 6, 1 / 6], abs=0.04)
+    local = torch.stack([block.weights(x, [0, 1, 2], torch.tensor(-1)) for _ in range(4000)])
+    assert bool((local.sum(1) >= 1).all())
+    # P(kept) = 1/2 + P(all dropped) / 3
+    assert local.mean(0).tolist() == pytest.approx([1 / 2 + 1 / 24] * 3, abs=0.04)
+    assert block.weights(x, [0, 1, 2], torch.tensor(1)).tolist() == [0, 1, 0]
+    assert block.weights(x, [1, 2], torch.tensor(0)).tolist() == [1, 1]
+    assert fractal_block(3, drop=0).path(x) is None
+
+
+def test_a_column_alone_is_its_convolutions_in_a_row() -> None:
+    """In training by global drop-path, in evaluation by ``only``."""
+    block = fractal_block(3).eval()
+    x = torch.randn(2, 2, 4, 4).double()
+    for column in range(3):
+        wanted = x
+        for unit in block.columns[column]:
+            wanted = unit(wanted)
+        block.only = column
+        torch.testing.assert_close(block(x), wanted, rtol=1e-12, atol=1e-12)
+    block.only = None
+    block.train()
+    block.path = lambda x: torch.tensor(2)
+    units, wanted = list(block.columns[2]), x
+    for unit in units:
+        wanted = unit(wanted)
+    torch.testing.assert_close(block(x), wanted, rtol=1e-12, atol=1e-12)
+
+
+def test_fractalnet_is_its_blocks_in_a_row() -> None:
+    """Five blocks without a skip, a pooling between two of them, evaluated with all columns."""
+    model = schemegen.build("fractalnet", "fractalnet").eval()
+    x = torch.randn(2, 3, 32, 32)
+    y = x
+    for stage in range(1, 6):
+        block = model.get_submodule(f"stage{stage}.0.f")
+        y = F.max_pool2d(y, 2) if stage > 1 else y
+        assert block.stride == (1 if stage == 1 else 2)
+        block.stride = 1
+        y = block(y)
+        block.stride = 1 if stage == 1 else 2
+    wanted = model.get_submodule("head.1")(y.mean((2, 3)))
+    torch.testing.assert_close(model(x), wanted, rtol=1e-5, atol=1e-5)
+    widths = [3, 64, 128, 256, 512, 512]
+    units = sum(9 * o * (i * 3 + o * 4) + 7 * 2 * o for i, o in pairwise(widths))
+    assert sum(p.numel() for p in model.parameters()) == units + 512 * 10 + 10
+    model.train()
+    torch.manual_seed(0)
+    assert not torch.equal(model(x), model(x))
