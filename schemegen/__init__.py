@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from schemegen.diagnostics import InternalError, SchemeError, UsageError
     from schemegen.pipeline import analyze, build, check, compile_scheme, diagnose, load, load_all
+    from schemegen.running import ensemble, inverse, states
     from schemegen.saving import restore, save
 
 __version__ = "0.1.0"
@@ -22,10 +23,13 @@ __all__ = [
     "check",
     "compile_scheme",
     "diagnose",
+    "ensemble",
+    "inverse",
     "load",
     "load_all",
     "restore",
     "save",
+    "states",
 ]
 
 _HOME = {
@@ -37,10 +41,13 @@ _HOME = {
     "check": "pipeline",
     "compile_scheme": "pipeline",
     "diagnose": "pipeline",
+    "ensemble": "running",
+    "inverse": "running",
     "load": "pipeline",
     "load_all": "pipeline",
     "restore": "saving",
     "save": "saving",
+    "states": "running",
 }
 
 _SHOWN = {"analyze", "load", "load_all"}

@@ -40,6 +40,7 @@ __all__ = [
     "load_all",
     "prepare",
     "study",
+    "unit_of",
 ]
 
 EMIT = ("fx", "python", "json")
@@ -273,7 +274,7 @@ def build(
         backprop: what the backward pass keeps: ``store``, ``checkpoint=K``, ``reversible`` or ``auto``.
         values:   exact numbers that replace params: ``k="1/10"``.
     """
-    return emit(_unit(scheme, network, values), backprop=backprop)
+    return emit(unit_of(scheme, network, values), backprop=backprop)
 
 
 def compile_scheme(
@@ -293,15 +294,16 @@ def compile_scheme(
 
     emit = tuple(emit)
     require(emit)
-    build = finish(_unit(scheme, network, values), backprop=backprop)
+    build = finish(unit_of(scheme, network, values), backprop=backprop)
     folder = Path(output) / build.scheme.name
     write_folder(folder, artifacts(build, emit))
     return folder
 
 
-def _unit(
+def unit_of(
     scheme: Scheme | str | Path, network: str | Path | None, values: Mapping[str, object]
 ) -> Unit:
+    """Take a scheme, with ``values`` in place of its params, through all stages before emission."""
     from schemegen.values import as_text
 
     if isinstance(scheme, str | Path):

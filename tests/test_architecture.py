@@ -20,7 +20,7 @@ PACKAGE = Path(schemegen.__file__).parent
 LAYERS = (
     "diagnostics", "resources", "files", "sources", "exact", "language", "series", "scheme", "step",
     "analysis", "verification", "report", "network", "backends", "training", "values", "selection",
-    "artifacts", "walk", "pipeline", "saving", "timm_models", "cli",
+    "artifacts", "walk", "pipeline", "saving", "running", "timm_models", "cli",
 )  # fmt: skip
 ONLY_DIAGNOSTICS = ("render", "explanations")
 ALLOWED = {name: {*LAYERS[:index], *ONLY_DIAGNOSTICS} for index, name in enumerate(LAYERS)}
@@ -39,6 +39,7 @@ FROM_NETWORK_ON = {
     "artifacts",
     "pipeline",
     "saving",
+    "running",
     "timm_models",
     "cli",
 }

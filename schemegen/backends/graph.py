@@ -32,7 +32,7 @@ from schemegen.diagnostics import Diagnostic, SchemeError, Span
 from schemegen.scheme.network import NetworkSpec
 from schemegen.step.program import Program
 
-__all__ = ["GraphBuilder", "emit_graph", "image_size", "unrolled"]
+__all__ = ["GraphBuilder", "emit_graph", "image_size", "started", "unplanned", "unrolled"]
 
 
 class GraphBuilder:
@@ -221,6 +221,19 @@ def emit_graph(
             backprop: what the backward pass keeps; None keeps all activations.
     Errors: SchemeError where a block or layer does not fit its shapes, at the line of the scheme.
     """
+    module, network = unplanned(program, spec, seed=seed, dtype=dtype, blocks=blocks)
+    return with_plan(module, network, backprop or Request(), partial(started, program))
+
+
+def unplanned(
+    program: Program,
+    spec: NetworkSpec,
+    *,
+    seed: int | None = 0,
+    dtype: torch.dtype | None = None,
+    blocks: Mapping[str, str] | None = None,
+) -> tuple[SchemeNetwork, Network]:
+    """Return the network as one graph that keeps all activations, and its steps with their values at borders."""
     with torch.random.fork_rng(devices=[], enabled=seed is not None):
         if seed is not None:
             torch.manual_seed(seed)
@@ -236,7 +249,7 @@ def emit_graph(
     if dtype is not None:
         module.to(dtype)
     propagate(module, spec, builder.made)
-    return with_plan(module, network, backprop or Request(), partial(started, program))
+    return module, network
 
 
 def started(program: Program, step: StepPlan, root: nn.Module) -> GraphBuilder:

@@ -60,10 +60,11 @@ def block(
     stride: int,
     calls: int,
     known: Mapping[sympy.Symbol, sympy.Expr],
+    size: tuple[int, ...] = (),
 ) -> Construction:
     """Return the construction of a drift's branch from ``widths[0]`` to ``widths[1]`` channels.
 
-    ``known`` are the values that the arguments of its noises have at the step.
+    ``known`` are the values that the arguments of its noises have at the step, ``size`` is that of its images.
     """
     item = declared(field, spec, overrides)
     hints = ("in_width", "out_width", "stride", "calls")
@@ -79,7 +80,13 @@ def block(
     plain: tuple[int, ...] = (*widths, stride, calls)
     while len(plain) > 2 and plain[-1] == 1:
         plain = plain[:-1]
-    return Construction(name, plain, hints=hints, options=options(item))
+    chosen = options(item)
+    if getattr(BLOCKS[item.kind], "sized", False):
+        if len(size) != 2:
+            message = f"block `{item.kind}` is for images"
+            raise SchemeError([Diagnostic("E0605", message, item.span)])
+        chosen += tuple(zip(("rows", "columns"), size, strict=True))
+    return Construction(name, plain, hints=hints, options=chosen)
 
 
 def options(item: Block) -> tuple[tuple[str, int], ...]:

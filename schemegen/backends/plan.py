@@ -40,7 +40,8 @@ class StepPlan:
     """One step of the network.
 
     ``kind``: ``step``, ``start`` (history is missing), ``copy`` (missing history is the current value), or
-    ``transition`` (a change of shape, with strided drifts). ``project`` where the states are projected and
+    ``transition`` (a change of shape, with strided drifts: the Euler form, or with
+    ``transition: scheme strided`` the scheme's own step). ``project`` where the states are projected and
     then stepped as usual. ``takes`` are the registers that the step reads, ``gives`` those it returns.
     ``shift`` registers move on from one step earlier, ``fill`` registers repeat the newest value.
     """
@@ -111,9 +112,10 @@ def step_plan(
 ) -> StepPlan:
     """Choose the program of one step and say what history it reads and leaves."""
     history, rule = program.history, program.transition
-    project = False
+    project = strided = False
     kind = "step" if depth >= history else "start"
     if before != after:
+        strided = rule.scheme == "strided" and kind == "step" and euler_like(program)
         if rule.scheme == "on" or not euler_like(program.starter or program):
             project = True
             depth = 0 if rule.history == "reset" else depth
@@ -124,7 +126,7 @@ def step_plan(
         kind = "copy"
     takes = registers(program, depth)
     running = program.opening if position == 0 and program.opening is not None else program
-    if kind == "transition":
+    if kind == "transition" and not strided:
         running = program.starter or program
     elif kind == "start" and running is program:
         running = starting(program)
@@ -139,7 +141,7 @@ def step_plan(
         fill = tuple(r for r in registers(program, history) if r.lag > 1)
         older = ()
     projected = before != after and (project or rule.history == "each")
-    needs_old = kind == "step" or projected
+    needs_old = kind == "step" or projected or strided
     return StepPlan(
         stage,
         index,

@@ -389,7 +389,14 @@ class Step:
         stride = self.plan.stride if self.strided(item) else 1
         spec, overrides = self.network.spec, self.network.overrides
         construction = modules.block(
-            drift, spec, overrides, pair, stride, self.calls(drift, key), self.known
+            drift,
+            spec,
+            overrides,
+            pair,
+            stride,
+            self.calls(drift, key),
+            self.known,
+            self.plan.after.size,
         )
         self.builder.declare_module(place, construction)
         return place

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
 from schemegen.network.fractal import Fractal
+from schemegen.network.lipschitz import Lipschitz
 from schemegen.network.tied import Antisymmetric, DampedAntisymmetric, Tied
 
 __all__ = [
@@ -268,4 +269,5 @@ BLOCKS: dict[str, type[nn.Module]] = {
     "tied": Tied,
     "antisymmetric": Antisymmetric,
     "damped_antisymmetric": DampedAntisymmetric,
+    "lipschitz": Lipschitz,
 }

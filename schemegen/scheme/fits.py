@@ -245,7 +245,7 @@ def _dead_steps(report: Report, scheme: Scheme, spec: NetworkSpec, depth: int) -
     """Warn of the steps at which a per-step param has no effect (W0608)."""
     dead, total = [], 0
     for index, stage in enumerate(spec.stages):
-        lost = depth if index == 0 else 1
+        lost = depth if index == 0 else int(scheme.transition.scheme == "off")
         lost += depth if index and scheme.transition.history == "reset" else 0
         dead += [total + place for place in range(min(lost, stage.steps))]
         total += stage.steps

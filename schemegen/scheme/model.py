@@ -241,8 +241,9 @@ class Transition:
 
     ``history``: ``project`` (history := projected input), ``each`` (every entry has its own
     projection), ``reset`` (forget, start again), or None where the file does not say. ``scheme``:
-    ``off`` (a plain residual step ``P(u) + h f(u)``) or ``on`` (project, then the scheme's own
-    step). ``bn``: ``own`` or ``shared`` normalisation of the projection.
+    ``off`` (a plain residual step ``P(u) + h f(u)``), ``on`` (project, then the scheme's own
+    step) or ``strided`` (the scheme's own step from projected values, with drifts that take the
+    stride). ``bn``: ``own`` or ``shared`` normalisation of the projection.
     """
 
     history: str | None = None

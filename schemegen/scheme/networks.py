@@ -33,8 +33,9 @@ BLOCKS = (
     "tied",
     "antisymmetric",
     "damped_antisymmetric",
+    "lipschitz",
 )
-OPTIONS = ("expansion", "width", "groups", "columns", "drop", "per_mille")
+OPTIONS = ("expansion", "width", "groups", "columns", "drop", "per_mille", "per_cent")
 SIZES = ("drop", "per_mille")  # options that may be 0
 LAYERS = {
     "bn": 0,

@@ -147,7 +147,7 @@ def transition(names: Names, node: Declaration) -> Transition:
         history = attributes.word("history", ("project", "each", "reset"), "project")
     return Transition(
         history,
-        attributes.word("scheme", ("off", "on"), "off"),
+        attributes.word("scheme", ("off", "on", "strided"), "off"),
         attributes.word("bn", ("own", "shared"), "own"),
         node.span,
     )

@@ -205,8 +205,12 @@ class Walk:
                     values = self.projected(states, number, index)
                     assert prog.transition.history in (None, "reset")
                     past, change = [], False
+                own = prog.transition.scheme == "strided" and len(past) >= prog.history
+                if change and own:
+                    assert prog.transition.history == "each"
+                    past = self.carried(past, number, index)
                 if change:
-                    chosen = prog.starter or prog
+                    chosen = prog if own else prog.starter or prog
                     fields = self.strided(states, number, index, chosen)
                     values = self.projected(states, number, index)
                 elif position == 0 and prog.opening is not None:
@@ -220,11 +224,11 @@ class Walk:
                 if not change:
                     fields = self.fields(number, index, chosen)
                 result = self.step(chosen, values, fields, number, index, position, past)
-                if change and prog.transition.history == "each":
+                if change and prog.transition.history == "each" and not own:
                     past = [result, *self.carried(past, number, index)][: prog.history]
-                elif change and prog.transition.history == "project":
+                elif change and not own and prog.transition.history == "project":
                     past = [result] * prog.history
-                elif change:
+                elif change and not own:
                     past = [result][: prog.history]
                 else:
                     past = [result, *past][: prog.history]

@@ -36,6 +36,7 @@ KNOWN_WARNINGS = {
     "hamiltonian": {"W0404"},
     "plain_cnn": {"W0409"},
     "lm_resnet": {"W0402", "W0404", "W0408", "W0608"},
+    "lm_resnext": {"W0402", "W0404", "W0408", "W0608"},
     "lm_stochastic_depth": {"W0402", "W0404", "W0408", "W0505", "W0608"},
     "zerosnet_family": {"W0402", "W0408", "W0608"},
     "in_resnet": {"W0402", "W0403", "W0407", "W0408"},

@@ -148,6 +148,30 @@ def two_branches(
     return run
 
 
+def lm(projected: bool) -> Callable[[Weights, Tensor], Tensor]:
+    """``(1 - k) u[n] + k u[n-1] + f(u[n])``, what is stored is 1 - k; Euler first.
+
+    A change of shape is a plain residual block, after which the history is the projected input, or (LM-ResNeXt)
+    the same step with a projection for each of ``u[n]`` and ``u[n-1]``.
+    """
+
+    def run(w: Weights, x: Tensor) -> Tensor:
+        u, old = stem(w, x), None
+        for stage, (_, steps, stride) in enumerate(TINY, start=1):
+            for index in range(steps):
+                key = f"stage{stage}.{index}"
+                change = stage > 1 and index == 0
+                slope = preact(w, f"{key}.f", u, stride if change else 1)
+                if change:
+                    u = projection(w, f"{key}.projection", u, stride)
+                    old = projection(w, f"{key}.projection_u_1", old, stride) if projected else None
+                s = 1 if old is None else w[f"{key}.k"]
+                u, old = (u + slope if old is None else s * u + (1 - s) * old + slope), u
+        return head(w, u)
+
+    return run
+
+
 def poly(literal: bool) -> Callable[[Weights, Tensor], Tensor]:
     """``u + F(u) + F(F(u))`` or ``u + F(u + F(u))``; a change of shape is a plain residual block."""
 
@@ -173,6 +197,8 @@ REFERENCES = {
     "midpoint_net": midpoint,
     "leapfrog_net": leapfrog,
     "antisymmetric_net": haber_ruthotto,
+    "lm_resnet": lm(projected=False),
+    "lm_resnext": lm(projected=True),
     "polynet": poly(literal=True),
     "polynet_picard": poly(literal=False),
     "polynet_mpoly": two_branches(preact, lambda u, f, g, s: f + g(f if s == 1 else u, s)),
