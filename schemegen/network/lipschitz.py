@@ -36,17 +36,17 @@ class BoundedConv(nn.Module):
     @torch.no_grad()
     def iterate(self, count: int) -> None:
         """Turn the direction towards the right singular vector of sigma."""
-        v = self.direction
+        v: Tensor = self.direction
         for _ in range(count):
             image = F.conv2d(v, self.weight, padding=self.padding)
-            v = F.normalize(
-                F.conv_transpose2d(image, self.weight, padding=self.padding), dim=(1, 2, 3)
-            )
+            v = F.conv_transpose2d(image, self.weight, padding=self.padding)
+            v = v / v.norm().clamp_min(torch.finfo(v.dtype).tiny)
         self.direction.copy_(v)
 
     def sigma(self) -> Tensor:
         """Return ``|K v|`` for the direction v; its gradient in K is that of the singular value."""
-        return F.conv2d(self.direction.clone(), self.weight, padding=self.padding).norm()
+        image: Tensor = F.conv2d(self.direction.clone(), self.weight, padding=self.padding)
+        return image.norm()  # type: ignore[no-any-return]
 
     def kernel(self) -> Tensor:
         """Return the kernel in use."""
