@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from schemegen.backends.regions import compile_network
     from schemegen.diagnostics import InternalError, SchemeError, UsageError
     from schemegen.pipeline import analyze, build, check, compile_scheme, diagnose, load, load_all
     from schemegen.running import ensemble, inverse, states
@@ -21,6 +22,7 @@ __all__ = [
     "analyze",
     "build",
     "check",
+    "compile_network",
     "compile_scheme",
     "diagnose",
     "ensemble",
@@ -39,6 +41,7 @@ _HOME = {
     "analyze": "pipeline",
     "build": "pipeline",
     "check": "pipeline",
+    "compile_network": "backends.regions",
     "compile_scheme": "pipeline",
     "diagnose": "pipeline",
     "ensemble": "running",

@@ -5,11 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch import fx
+from torch import fx, nn
 
 from schemegen.backends.picklable import PicklableGraph
+from schemegen.network.region import Region
 from schemegen.network.replay import Chain
 from schemegen.network.solvers import Solver
+
+Step = tuple[int | str, int | None]
 
 __all__ = ["NetworkError", "SchemeNetwork", "failing_place"]
 
@@ -60,7 +63,7 @@ class Locator(fx.Interpreter):
     """
 
     last: fx.Node | None = None
-    step: tuple[int, int] | None = None
+    step: Step | None = None
 
     def run_node(self, n: fx.Node) -> Any:
         self.last, self.step = n, None
@@ -68,18 +71,26 @@ class Locator(fx.Interpreter):
 
     def call_module(self, target: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         found = self.fetch_attr(str(target))
+        if isinstance(found, Region):
+            custom = self.last.meta["custom"] if self.last is not None else {}
+            return self.inside(found, args, (custom.get("stage", ""), custom.get("step")))
         if not isinstance(found, Chain):
             return super().call_module(target, args, kwargs)
-        carry, owners = args
+        carry, owners_ = args
         for call in found.calls:
-            inner = Locator(found.forms[call.form])
-            inner.extra_traceback = False
-            try:
-                carry = inner.run(*carry, *(owners[index] for index in call.owners))
-            except Exception:
-                self.last, self.step = inner.last, call.place
-                raise
+            owners = (owners_[index] for index in call.owners)
+            carry = self.inside(found.forms[call.form], (*carry, *owners), call.place)
         return carry
+
+    def inside(self, form: nn.Module, args: tuple[Any, ...], step: Step) -> Any:
+        """Run a function that several steps share, for one of them."""
+        inner = Locator(form.form if isinstance(form, Region) else form)
+        inner.extra_traceback = False
+        try:
+            return inner.run(*args)
+        except Exception:
+            self.last, self.step = inner.last, step
+            raise
 
 
 def failing_place(module: fx.GraphModule, args: tuple[Any, ...]) -> str | None:
@@ -96,7 +107,7 @@ def failing_place(module: fx.GraphModule, args: tuple[Any, ...]) -> str | None:
     return None
 
 
-def place(node: fx.Node, step: tuple[int, int] | None = None) -> str:
+def place(node: fx.Node, step: Step | None = None) -> str:
     """Return ``file.scheme:7: stage 2, step 0, k1`` for a node."""
     custom = node.meta["custom"]
     custom = custom if step is None else {**custom, "stage": step[0], "step": step[1]}

@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from torch import fx, nn
+from torch import Tensor, fx, nn
 
 from schemegen.backends.execution import SchemeNetwork
 from schemegen.backends.picklable import PicklableGraph
@@ -87,14 +87,14 @@ def fold(
     share a function.
     """
     owners = _Owners()
-    forms: dict[str, fx.GraphModule] = {}
+    forms: dict[tuple[object, ...], fx.GraphModule] = {}
     calls = []
 
     def called(cut: Cut) -> tuple[int, tuple[int, ...]]:
         form, targets = form_of(cut)
-        text = str(form.graph)
-        forms.setdefault(text, form)
-        return list(forms).index(text), tuple(owners.index(name) for name in targets)
+        key = kind(module, cut, form, targets)
+        forms.setdefault(key, form)
+        return list(forms).index(key), tuple(owners.index(name) for name in targets)
 
     for cut in found:  # all of them first: the order of first use is the order of the parameters
         custom = cut.nodes[0].meta["custom"]
@@ -134,6 +134,27 @@ def form_of(cut: Cut) -> tuple[fx.GraphModule, list[str]]:
     graph.output(tuple(made[node] for node in cut.after))
     graph.lint()
     return PicklableGraph(nn.Module(), graph, "Form"), targets
+
+
+def kind(
+    module: nn.Module, cut: Cut, form: fx.GraphModule, targets: Sequence[str]
+) -> tuple[object, ...]:
+    """Return what steps have in common that one compiled body can serve.
+
+    Those are the operations, the shapes they work on, and classes, layers and shapes of what the step is
+    called with.
+    """
+    shapes = tuple(node.meta.get("shape") for node in (*cut.before, *cut.after))
+    owners = (operator.attrgetter(name)(module) for name in targets)
+    return (str(form.graph), shapes, *map(owner_kind, owners))
+
+
+def owner_kind(owner: nn.Module | Tensor) -> tuple[object, ...]:
+    if isinstance(owner, Tensor):
+        return (tuple(owner.shape), owner.dtype, owner.requires_grad)
+    tensors = [*owner.named_parameters(), *owner.named_buffers()]
+    sizes = ((name, tuple(item.shape), item.dtype, item.requires_grad) for name, item in tensors)
+    return (type(owner), repr(owner), *sizes)
 
 
 def described(node: fx.Node, origin: fx.Node) -> None:

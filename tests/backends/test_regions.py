@@ -1,0 +1,131 @@
+"""Networks whose steps are compiled form by form: the same numbers, and as many bodies at any depth."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+from collections.abc import Iterator
+
+import pytest
+import torch
+from torch import Tensor, fx, nn
+from torch._dynamo.utils import counters
+
+import schemegen
+from schemegen.diagnostics import UsageError
+from schemegen.sources import zoo_file
+
+# Dynamo looks at `.grad` of what it is handed, also where that is no leaf.
+pytestmark = pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf")
+
+NETWORK = """network n {{
+  input: shape [3, 6, 6], classes 3
+  stem: conv(3), width 4
+  stage: width 4, steps {steps}
+  stage: width 8, steps {steps}, stride 2
+  head: bn, relu, avgpool, linear
+}}"""
+
+
+@pytest.fixture(autouse=True)
+def _fresh() -> Iterator[None]:
+    torch._dynamo.reset()
+    counters.clear()
+    yield
+    torch._dynamo.reset()
+
+
+def built(scheme: str, steps: int = 3, how: str = "store") -> fx.GraphModule:
+    text = zoo_file(scheme).read_text(encoding="utf-8") + NETWORK.format(steps=steps)
+    return schemegen.build(text, backprop=how).train()
+
+
+def trained(network: nn.Module, x: Tensor) -> list[Tensor]:
+    """Return the result and the gradients of one training step, and the buffers after it."""
+    torch.manual_seed(7)
+    result = network(x)
+    result.square().sum().backward()
+    gradients = [item.grad for item in network.parameters() if item.grad is not None]
+    assert len(gradients) > 3
+    return [result, *gradients, *network.buffers()]
+
+
+def compared(one: nn.Module, other: nn.Module, x: Tensor) -> None:
+    for first, second in zip(trained(one, x), trained(other, x), strict=True):
+        torch.testing.assert_close(first, second, rtol=2e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("scheme", "how"),
+    [
+        ("lm_resnet", "store"),
+        ("dropout", "checkpoint=2"),
+        ("revnet", "reversible=9/10"),
+    ],
+)
+def test_compiled_regions_compute_the_same(scheme: str, how: str) -> None:
+    network = built(scheme, how=how)
+    compiled = schemegen.compile_network(copy.deepcopy(network), backend="aot_eager")
+    assert list(compiled.state_dict()) == list(network.state_dict())
+    x = torch.randn(2, 3, 6, 6)
+    compared(network, compiled, x)
+    graphs = counters["stats"]["unique_graphs"]
+    assert graphs
+    compared(network, compiled, x)
+    assert counters["stats"]["unique_graphs"] == graphs
+    with torch.no_grad():
+        for batch in (2, 3):
+            x = torch.randn(batch, 3, 6, 6)
+            torch.testing.assert_close(network.eval()(x), compiled.eval()(x))
+    assert not counters["graph_break"]
+
+
+def test_a_deeper_network_compiles_no_more_bodies() -> None:
+    found = []
+    for steps in (3, 7):
+        torch._dynamo.reset()
+        counters.clear()
+        compiled = schemegen.compile_network(built("ab2", steps), backend="eager")
+        trained(compiled, torch.randn(2, 3, 6, 6))
+        found.append(counters["stats"]["unique_graphs"])
+    assert found[0] == found[1]
+
+
+def test_a_copy_and_a_pickle_compile_anew() -> None:
+    network = built("resnet")
+    compiled = schemegen.compile_network(network, backend="eager")
+    x = torch.randn(2, 3, 6, 6)
+    want = compiled.eval()(x)
+    for other in (copy.deepcopy(compiled), pickle.loads(pickle.dumps(compiled))):  # noqa: S301
+        graphs = counters["stats"]["unique_graphs"]
+        assert torch.equal(other(x), want)
+        assert counters["stats"]["unique_graphs"] > graphs
+
+
+def test_parameters_are_those_of_the_network() -> None:
+    network = built("resnet")
+    compiled = schemegen.compile_network(network, backend="eager")
+    assert all(a is b for a, b in zip(network.parameters(), compiled.parameters(), strict=True))
+    assert not hasattr(network, "regions")
+    x = torch.randn(2, 3, 6, 6)
+    whole = torch.compile(compiled.eval(), fullgraph=True, backend="eager")
+    assert torch.equal(whole(x), network.eval()(x))
+
+
+@pytest.mark.parametrize("how", ["store", "checkpoint=2"])
+def test_an_error_names_its_step(how: str) -> None:
+    network = built("resnet", how=how)
+    network.get_submodule("stage2.1.f").conv1 = nn.Conv2d(5, 8, 3)
+    compiled = schemegen.compile_network(network, backend="eager")
+    with pytest.raises(schemegen.backends.NetworkError, match="stage 2, step 1, k1"):
+        compiled(torch.randn(2, 3, 6, 6))
+
+
+def test_what_cannot_be_compiled_so_is_refused() -> None:
+    compiled = schemegen.compile_network(built("resnet"), backend="eager")
+    with pytest.raises(UsageError, match="compiled already"):
+        schemegen.compile_network(compiled)
+    with pytest.raises(UsageError, match="`fullgraph` is not an option"):
+        schemegen.compile_network(built("resnet"), fullgraph=False)
+    with pytest.raises(UsageError, match=r"schemegen\.build"):
+        schemegen.compile_network(fx.symbolic_trace(nn.Linear(2, 2)))
