@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from schemegen.backends.regions import compile_network
+    from schemegen.backends.torchvision_keys import from_torchvision, to_torchvision
     from schemegen.diagnostics import InternalError, SchemeError, UsageError
     from schemegen.pipeline import analyze, build, check, compile_scheme, diagnose, load, load_all
     from schemegen.running import ensemble, inverse, states
@@ -26,12 +27,14 @@ __all__ = [
     "compile_scheme",
     "diagnose",
     "ensemble",
+    "from_torchvision",
     "inverse",
     "load",
     "load_all",
     "restore",
     "save",
     "states",
+    "to_torchvision",
 ]
 
 _HOME = {
@@ -45,12 +48,14 @@ _HOME = {
     "compile_scheme": "pipeline",
     "diagnose": "pipeline",
     "ensemble": "running",
+    "from_torchvision": "backends.torchvision_keys",
     "inverse": "running",
     "load": "pipeline",
     "load_all": "pipeline",
     "restore": "saving",
     "save": "saving",
     "states": "running",
+    "to_torchvision": "backends.torchvision_keys",
 }
 
 _SHOWN = {"analyze", "load", "load_all"}

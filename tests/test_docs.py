@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
+import torch
 
 from schemegen.explanations import codes
 
@@ -49,3 +50,17 @@ def test_the_forms_that_are_described_are_those_there_are() -> None:
     assert described == {*analyze.FORMS, *plotting.KINDS, *FORMS}
     assert "`text`, `json`, `md` and `html`" in page
     assert set(diff.FORMS) == {"text", "json", "md", "html"}
+
+
+def test_the_parameters_of_the_backbones() -> None:
+    """Every published backbone is in the table, with the parameters that it has under forward Euler."""
+    import schemegen
+    from schemegen.sources import zoo_names
+
+    page = (DOCS / "backbones.md").read_text(encoding="utf-8")
+    rows = dict(re.findall(r"^\| `(\w+)` \| ([\d,]+) \|", page, re.MULTILINE))
+    assert {n for n in zoo_names("networks") if n.startswith(("cifar_", "imagenet_"))} <= set(rows)
+    for name, count in rows.items():
+        with torch.device("meta"):
+            network = schemegen.build("resnet", network=name)
+        assert f"{sum(item.numel() for item in network.parameters()):,}" == count, name

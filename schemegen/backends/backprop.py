@@ -246,7 +246,9 @@ def irreversible(network: Network) -> Diagnostic:
     """E0806."""
     program = network.program
     message = f"a step of `{program.name}` cannot be run backwards"
-    if program.noises:
+    if network.spec.after is not None:
+        message += f": `after: {network.spec.after.name}` drops what would be needed"
+    elif program.noises:
         message += ": it draws random numbers"
     elif any(isinstance(item, Solve) for item in program.statements):
         message += ": its implicit stages are solved up to a residual only"

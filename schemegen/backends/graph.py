@@ -29,6 +29,7 @@ from schemegen.backends.plan import Register, StepPlan, plan, states_of
 from schemegen.backends.shapes import first_line, propagate
 from schemegen.backends.steps import Network, Step
 from schemegen.diagnostics import Diagnostic, SchemeError, Span
+from schemegen.scheme.extents import MisfitError, behind_stem
 from schemegen.scheme.network import NetworkSpec
 from schemegen.step.program import Program
 
@@ -186,17 +187,10 @@ def attach(root: nn.Module, path: str, value: nn.Module | nn.Parameter) -> None:
 
 def image_size(spec: NetworkSpec) -> tuple[int, ...]:
     """Return the image's size after the stem, empty for vectors."""
-    if len(spec.input_shape) != 3:
-        return ()
-    x = torch.zeros(1, *spec.input_shape)
-    with torch.random.fork_rng(devices=[]), torch.no_grad():
-        for layer, (_, construction) in zip(spec.stem, modules.stem(spec), strict=True):
-            try:
-                x = construction.instance().eval()(x)
-            except (RuntimeError, ValueError, IndexError) as error:
-                message = f"`{layer.name}` of the stem fails: {first_line(error)}"
-                raise SchemeError([Diagnostic("E0605", message, layer.span)]) from None
-    return tuple(x.shape[2:])
+    try:
+        return behind_stem(spec).size
+    except MisfitError as error:
+        raise SchemeError([modules.misfit(error)]) from None
 
 
 def unrolled(program: Program, spec: NetworkSpec, blocks: Mapping[str, str] | None) -> Network:

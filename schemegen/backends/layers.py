@@ -1,22 +1,26 @@
-"""The layer table: how each named layer of ``seq [..]``, stem and head is constructed."""
+"""How each layer of ``scheme/layers.py`` is constructed."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
-__all__ = ["LAYERS", "LayerShape"]
+__all__ = ["CONSTRUCTORS", "LayerShape"]
 
 
 @dataclass(frozen=True, slots=True)
 class LayerShape:
-    """What a layer is built for: channels in and out, stride, evaluations, and images or vectors."""
+    """What a layer is built for: channels in and out, stride, evaluations, and the image's extents before it."""
 
     in_width: int
     out_width: int
     stride: int
     calls: int
-    image: bool
+    size: tuple[int, ...]
+
+    @property
+    def image(self) -> bool:
+        return bool(self.size)
 
 
 # Each entry gives the text of a constructor call: the graph backend looks its function up by name and the
@@ -25,8 +29,16 @@ Constructor = tuple[str, tuple[int | float, ...]]
 
 
 def _conv(arguments: tuple[float, ...], shape: LayerShape) -> Constructor:
-    size = int(arguments[0]) if arguments else 3
-    return "conv", (shape.in_width, shape.out_width, size, shape.stride)
+    stride = int(arguments[1]) if len(arguments) > 1 else 1
+    return "conv", (shape.in_width, shape.out_width, int(arguments[0]), stride * shape.stride)
+
+
+def _patch(arguments: tuple[float, ...], shape: LayerShape) -> Constructor:
+    return "Patch", (shape.in_width, shape.out_width, int(arguments[0]))
+
+
+def _positions(arguments: tuple[float, ...], shape: LayerShape) -> Constructor:
+    return "Positions", (shape.in_width, *shape.size)
 
 
 def _bn(arguments: tuple[float, ...], shape: LayerShape) -> Constructor:
@@ -40,10 +52,8 @@ def _conv1x1(arguments: tuple[float, ...], shape: LayerShape) -> Constructor:
 
 
 def _layernorm(arguments: tuple[float, ...], shape: LayerShape) -> Constructor:
-    """Normalise over all channels of a sample: on images that is one group of them."""
-    if shape.image:
-        return "nn.GroupNorm", (1, shape.in_width)
-    return "nn.LayerNorm", (shape.in_width,)
+    """Normalise over the channels, on images at each place on its own."""
+    return ("ChannelNorm" if shape.image else "nn.LayerNorm"), (shape.in_width,)
 
 
 def _linear(arguments: tuple[float, ...], shape: LayerShape) -> Constructor:
@@ -51,20 +61,16 @@ def _linear(arguments: tuple[float, ...], shape: LayerShape) -> Constructor:
 
 
 def _groupnorm(arguments: tuple[float, ...], shape: LayerShape) -> Constructor:
-    return "nn.GroupNorm", (int(arguments[0]) if arguments else 1, shape.in_width)
+    return "nn.GroupNorm", (int(arguments[0]), shape.in_width)
 
 
 def _drop(arguments: tuple[float, ...], shape: LayerShape) -> Constructor:
-    return "nn.Dropout", (float(arguments[0]) if arguments else 0.5,)
+    return "nn.Dropout", (arguments[0],)
 
 
 def _maxpool(arguments: tuple[float, ...], shape: LayerShape) -> Constructor:
-    size = int(arguments[0]) if arguments else 2
-    return "nn.MaxPool2d", (
-        size,
-        int(arguments[1]) if len(arguments) > 1 else size,
-        size // 2 * (size % 2),
-    )
+    size, *stride = (int(item) for item in arguments)
+    return "nn.MaxPool2d", (size, stride[0] if stride else size, size // 2 if size % 2 else 0)
 
 
 def _avgpool(arguments: tuple[float, ...], shape: LayerShape) -> Constructor:
@@ -75,15 +81,16 @@ def _plain(name: str) -> Callable[[tuple[float, ...], LayerShape], Constructor]:
     return lambda _arguments, _shape: (name, ())
 
 
-LAYERS: dict[str, Callable[[tuple[float, ...], LayerShape], Constructor]] = {
+CONSTRUCTORS: dict[str, Callable[[tuple[float, ...], LayerShape], Constructor]] = {
     "conv": _conv,
     "conv1x1": _conv1x1,
+    "patch": _patch,
+    "positions": _positions,
     "linear": _linear,
     "bn": _bn,
     "groupnorm": _groupnorm,
     "layernorm": _layernorm,
     "drop": _drop,
-    "dropout": _drop,
     "maxpool": _maxpool,
     "avgpool": _avgpool,
     "relu": _plain("nn.ReLU"),

@@ -6,22 +6,25 @@ import inspect
 from collections.abc import Mapping
 from dataclasses import replace
 from fractions import Fraction
+from math import prod
 
 import sympy
 
 from schemegen.backends.builder import Construction
 from schemegen.backends.coefficients import number
-from schemegen.backends.layers import LAYERS, LayerShape
+from schemegen.backends.layers import CONSTRUCTORS, LayerShape
 from schemegen.diagnostics import Diagnostic, SchemeError
 from schemegen.network.blocks import BLOCKS
 from schemegen.network.noise import NOISES
+from schemegen.scheme.blocks import BLOCKS as KINDS
+from schemegen.scheme.extents import Flow, MisfitError, along, entry
+from schemegen.scheme.layers import LAYERS
 from schemegen.scheme.model import Noise
 from schemegen.scheme.network import Block, Layer, NetworkSpec
 from schemegen.step.program import Field
 
-__all__ = ["block", "head", "normalised", "shares_preactivation", "stem"]
+__all__ = ["block", "head", "misfit", "normalised", "shares_preactivation", "shortcut", "stem"]
 
-KERNELS = ("conv", "conv1x1", "linear")
 PYTHON = "python"
 
 
@@ -42,14 +45,14 @@ def normalised(field: Field, spec: NetworkSpec, overrides: Mapping[str, str]) ->
     item = declared(field, spec, overrides)
     if item.kind == "seq":
         return any(part.name == "bn" for part in item.layers)
-    return getattr(BLOCKS.get(item.kind), "normalised", False)
+    return item.kind in KINDS and KINDS[item.kind].normed
 
 
 def shares_preactivation(field: Field, spec: NetworkSpec, overrides: Mapping[str, str]) -> bool:
     """Return whether the block starts with a BN-ReLU that a projection can share."""
     item = declared(field, spec, overrides)
     first = tuple(part.name for part in item.layers[:2])
-    return item.kind in ("preact", "bottleneck") or (item.kind == "seq" and first == ("bn", "relu"))
+    return first == ("bn", "relu") or (item.kind in KINDS and KINDS[item.kind].shares)
 
 
 def block(
@@ -58,13 +61,13 @@ def block(
     overrides: Mapping[str, str],
     widths: tuple[int, int],
     stride: int,
+    size: tuple[int, ...],
     calls: int,
     known: Mapping[sympy.Symbol, sympy.Expr],
-    size: tuple[int, ...] = (),
 ) -> Construction:
     """Return the construction of a drift's branch from ``widths[0]`` to ``widths[1]`` channels.
 
-    ``known`` are the values that the arguments of its noises have at the step, ``size`` is that of its images.
+    ``size`` are the extents it is evaluated at, ``known`` the values that its noises' arguments have at the step.
     """
     item = declared(field, spec, overrides)
     hints = ("in_width", "out_width", "stride", "calls")
@@ -72,8 +75,8 @@ def block(
         target = next((text for key, text in item.options if key == "class"), item.name)
         return Construction(f"python:{target}", (*widths, stride), hints=hints)
     if item.kind == "seq":
-        shape = LayerShape(widths[0], widths[1], stride, calls, len(spec.input_shape) == 3)
-        return Construction("Sequence", children=chain(item.layers, shape, widths[1], known))
+        shape = LayerShape(widths[0], widths[1], stride, calls, size)
+        return Construction("Sequence", children=chain(item.layers, shape, known))
     if item.kind not in BLOCKS:
         raise SchemeError([Diagnostic("E0601", f"unknown block `{item.kind}`", item.span)])
     name = BLOCKS[item.kind].__name__
@@ -102,30 +105,42 @@ def options(item: Block) -> tuple[tuple[str, int], ...]:
 def chain(
     layers: tuple[Layer, ...],
     shape: LayerShape,
-    last: int,
     known: Mapping[sympy.Symbol, sympy.Expr],
 ) -> tuple[Construction, ...]:
-    """Return the layers in a row: the first kernel takes the stride, every kernel the new width.
-
-    ``conv(size, width)`` names another width inside; the last kernel always ends at ``last``.
-    """
-    kernels = [index for index, item in enumerate(layers) if item.name in KERNELS]
+    """Return the layers in a row: the first kernel takes the stride, every kernel leads to the new width."""
     result = []
     width, stride = shape.in_width, shape.stride
-    for index, item in enumerate(layers):
+    for item in layers:
         if item.noise is not None:
             result.append(drop(item.noise, known))
             continue
-        arguments = numbers(item)
-        if index in kernels:
-            wide = int(arguments[1]) if item.name == "conv" and len(arguments) > 1 else last
-            goal = last if index == kernels[-1] else wide
-            here = replace(shape, in_width=width, out_width=goal, stride=stride)
-            width, stride = goal, 1
-        else:
-            here = replace(shape, in_width=width, out_width=width, stride=1)
-        result.append(construction(item, arguments, here))
+        here = replace(shape, in_width=width, out_width=width, stride=1)
+        if LAYERS[item.name].kernel:
+            here = replace(here, out_width=shape.out_width, stride=stride)
+            width, stride = shape.out_width, 1
+        result.append(construction(item, here))
     return tuple(result)
+
+
+def shortcut(
+    spec: NetworkSpec, widths: tuple[int, int], stride: int, size: tuple[int, ...], own: bool
+) -> Construction:
+    """Return what maps a state at a change of shape; without ``own`` it begins behind a shared BN-ReLU."""
+    found = spec.shortcut
+    if found is None:
+        kind = "Projection" if size else "VectorProjection"
+        arguments = (*widths, stride) if own else (*widths, stride, False)
+        return Construction(kind, arguments, hints=("in_width", "out_width", "stride"))
+    layers = found.layers
+    if found.shared and own:
+        layers = (*(Layer(name, (), found.span) for name in ("bn", "relu")), *layers)
+    elif not found.shared and not own:
+        if tuple(item.name for item in layers[:2]) != ("bn", "relu"):
+            message = "`bn shared` needs a shortcut that starts with `bn, relu`"
+            raise SchemeError([Diagnostic("E0605", message, found.span, "write `bn own`")])
+        layers = layers[2:]
+    shape = LayerShape(*widths, stride, 1, size)
+    return Construction("Sequence", children=chain(layers, shape, {}))
 
 
 def drop(noise: Noise, known: Mapping[sympy.Symbol, sympy.Expr]) -> Construction:
@@ -137,43 +152,45 @@ def drop(noise: Noise, known: Mapping[sympy.Symbol, sympy.Expr]) -> Construction
 
 
 def stem(spec: NetworkSpec) -> tuple[tuple[str, Construction], ...]:
-    """Return the stem's layers and their names; ``conv(size, stride)`` may stride here."""
-    shape = LayerShape(spec.input_shape[0], spec.stem_width, 1, 1, len(spec.input_shape) == 3)
-    width = shape.in_width
+    """Return the stem's layers and their names."""
+    return row(spec.stem, entry(spec), spec.stem_width)
+
+
+def row(layers: tuple[Layer, ...], flow: Flow, goal: int) -> tuple[tuple[str, Construction], ...]:
+    """Return layers between the stages and the outside, with kernels that lead to ``goal`` channels."""
     result = []
-    for item in spec.stem:
-        arguments = numbers(item)
-        kernel = item.name in KERNELS
-        goal = spec.stem_width if kernel else width
-        stride = int(arguments[1]) if item.name == "conv" and len(arguments) > 1 else 1
-        here = replace(shape, in_width=width, out_width=goal, stride=stride)
-        result.append((item.name, construction(item, arguments, here)))
-        width = goal
+    for item, before, after in fitting(layers, flow, goal):
+        shape = LayerShape(before.width, after.width, 1, 1, before.size)
+        result.append((item.name, construction(item, shape)))
     return tuple(result)
+
+
+def fitting(layers: tuple[Layer, ...], flow: Flow, goal: int) -> list[tuple[Layer, Flow, Flow]]:
+    """Return the layers with what passes between them. Errors: :class:`SchemeError`, E0605 and E0606."""
+    try:
+        return list(along(layers, flow, goal))
+    except MisfitError as error:
+        raise SchemeError([misfit(error)]) from None
+
+
+def misfit(error: MisfitError) -> Diagnostic:
+    return Diagnostic(error.code, error.message, error.layer.span, error.cure)
 
 
 def head(
     spec: NetworkSpec, width: int, size: tuple[int, ...]
 ) -> tuple[tuple[str, Construction], ...]:
     """Return the head's layers and their names; a linear layer flattens what is still an image."""
-    result: list[tuple[str, Construction]] = []
-    image = bool(size)
     linears = [index for index, item in enumerate(spec.head) if item.name == "linear"]
+    flow = Flow(width, size)
+    result: list[tuple[str, Construction]] = []
     for index, item in enumerate(spec.head):
-        arguments = numbers(item)
-        if item.name == "linear" and image:
+        if item.name == "linear" and flow.size:
             result.append(("flatten", Construction("nn.Flatten")))
-            for extent in size:
-                width *= extent
-            image = False
-        goal = spec.classes if linears and index == linears[-1] else width
-        here = LayerShape(width, goal, 1, 1, image)
-        result.append((item.name, construction(item, arguments, here)))
-        if item.name == "flatten" and image:
-            for extent in size:
-                width *= extent
-        image = image and item.name not in ("flatten", "avgpool")
-        width = goal if item.name in KERNELS else width
+            flow = Flow(flow.width * prod(flow.size), ())
+        goal = spec.classes if linears and index == linears[-1] else flow.width
+        result += row((item,), flow, goal)
+        flow = fitting((item,), flow, goal)[0][2]
     return tuple(result)
 
 
@@ -186,11 +203,8 @@ def numbers(item: Layer) -> tuple[float, ...]:
         raise SchemeError([Diagnostic("E0605", message, item.span)]) from None
 
 
-def construction(item: Layer, arguments: tuple[float, ...], shape: LayerShape) -> Construction:
-    if item.name not in LAYERS:
-        help_ = "layers: " + ", ".join(sorted(LAYERS))
-        raise SchemeError([Diagnostic("E0605", f"unknown layer `{item.name}`", item.span, help_)])
-    function, values = LAYERS[item.name](arguments, shape)
+def construction(item: Layer, shape: LayerShape) -> Construction:
+    function, values = CONSTRUCTORS[item.name](numbers(item), shape)
     hints = (
         ("in_width", "out_width", "size", "stride")
         if function == "conv"

@@ -141,6 +141,11 @@ def step_plan(
         fill = tuple(r for r in registers(program, history) if r.lag > 1)
         older = ()
     projected = before != after and (project or rule.history == "each")
+    gives = (*fresh, *(older if projected else ()))
+    if (
+        kind == "transition" and not strided
+    ):  # reads no history, and hands on what a later step still reads
+        takes = tuple(r for r in takes if Register(r.of, r.lag + 1) in gives)
     needs_old = kind == "step" or projected or strided
     return StepPlan(
         stage,
@@ -153,7 +158,7 @@ def step_plan(
         stride,
         project,
         takes=takes if needs_old else (),
-        gives=(*fresh, *(older if projected else ())),
+        gives=gives,
         fill=fill,
         shift=() if projected else older,
     )

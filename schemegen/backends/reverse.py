@@ -71,7 +71,12 @@ def undone(
 ) -> Undone | None:
     """Return how step ``index`` is undone, None where it is not; ``known`` keeps what equal steps found."""
     plan = network.steps[index]
-    if plan.reshapes or plan.kind == "copy" or draws(plan, cut, root):
+    if (
+        network.spec.after is not None
+        or plan.reshapes
+        or plan.kind == "copy"
+        or draws(plan, cut, root)
+    ):
         return None
     after = names(plan.program, cut.after, network.borders[index + 1], "n+1", 1)
     before = names(plan.program, cut.before, network.borders[index], "n", 0)

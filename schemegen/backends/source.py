@@ -19,7 +19,17 @@ from schemegen.backends.names import unique, variable
 from schemegen.backends.plan import Register, StepPlan, states_of
 from schemegen.backends.steps import Network, Step
 from schemegen.backends.text import call_text, literal
-from schemegen.network import blocks, fractal, functions, layers, lipschitz, noise, solvers, tied
+from schemegen.network import (
+    blocks,
+    fractal,
+    functions,
+    layers,
+    lipschitz,
+    noise,
+    solvers,
+    tied,
+    transformer,
+)
 from schemegen.scheme.network import NetworkSpec
 from schemegen.step.program import Program
 
@@ -27,7 +37,7 @@ __all__ = ["emit_source"]
 
 SLOT = re.compile("\x00(\\d+)\x00")
 OPERATORS = ("+ ", "- ", "* ", "/ ")
-LIBRARY = (blocks, fractal, tied, lipschitz, layers, functions, noise, solvers)
+LIBRARY = (fractal, tied, lipschitz, transformer, blocks, layers, functions, noise, solvers)
 
 
 @dataclass

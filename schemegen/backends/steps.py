@@ -88,10 +88,6 @@ class Network:
                 known = self.calls.setdefault(key, [])
                 known.extend((plan.position, call) for call in calls)
 
-    @property
-    def image(self) -> bool:
-        return len(self.spec.input_shape) == 3
-
     def shared_block(self, key: tuple[object, ...], name: str) -> Place:
         if key not in self.blocks:
             used = {place.name for place in self.blocks.values()}
@@ -190,7 +186,7 @@ class Step:
         self.dropped = dropped(self.program, statements, memory)
         for statement in statements:
             self.statement(statement)
-        fresh = {f"{s.name}": self.values[f"{s.name}[n+1]"] for s in self.network.program.states}
+        fresh = {s.name: self.after_step(s.name) for s in self.network.program.states}
         given = {
             register: self.values[register.of]
             if register.lag == 1
@@ -198,6 +194,17 @@ class Step:
             for register in self.plan.gives
         }
         return fresh, given
+
+    def after_step(self, name: str) -> Ref:
+        """Return a new state, through the network's activation ``after``; auxiliary states have none."""
+        value = self.values[f"{name}[n+1]"]
+        after = self.network.spec.after
+        if after is None or name in self.network.program.start.zero:
+            return value
+        self.builder.at(Mark(after.span, f"{name}[n+1]"))
+        return self.builder.call(
+            POINTWISE[after.name], (value,), variable(f"{name}[n+1]") + "_after"
+        )
 
     def enter(self, states: Mapping[str, Ref]) -> None:
         """Set the states as combinations see them (projected) and as drifts see them."""
@@ -235,17 +242,22 @@ class Step:
         """Write the shortcut of one state at a change of shape; its sum keeps the state's dtype."""
         place = Place(f"projection_{variable(name)}" if several else "projection")
         pair = (self.before[name], self.after[name])
-        shared = self.network.program.transition.bn == "shared" and not self.plan.project
+        shared = self.shares() and not self.plan.project
         argument = self.preactivated(name, value) if shared else value
         return self.projected(place, pair, argument, value, own=not shared)
+
+    def shares(self) -> bool:
+        """Return whether scheme or network let a shortcut use the first BN-ReLU of the block beside it."""
+        shortcut = self.network.spec.shortcut
+        declared = shortcut is not None and shortcut.shared
+        return declared or self.network.program.transition.bn == "shared"
 
     def projected(
         self, place: Place, pair: tuple[int, int], argument: Ref, like: Ref, own: bool = True
     ) -> Ref:
-        kind = "Projection" if self.network.image else "VectorProjection"
-        arguments = (*pair, self.plan.stride) if own else (*pair, self.plan.stride, False)
-        hints = ("in_width", "out_width", "stride")
-        self.builder.declare_module(place, Construction(kind, arguments, hints=hints))
+        size = self.plan.before.size
+        construction = modules.shortcut(self.network.spec, pair, self.plan.stride, size, own)
+        self.builder.declare_module(place, construction)
         value = self.builder.module(place, (argument,), f"{place.name}_raw")
         return self.builder.call("torch.Tensor.type_as", (value, like), place.name)
 
@@ -262,9 +274,10 @@ class Step:
                     block = self.builder.attribute(self.block(drift, item))
                     self.activated = self.builder.call("preactivate", (block, value), "activated")
                     return self.activated
-        message = f"`bn shared` needs a block that starts with `bn, relu` at `{name}[n]`"
-        span = self.network.program.transition.span
-        raise SchemeError([Diagnostic("E0605", message, span, "write `bn own`")])
+        message = f"a shared BN-ReLU needs a block that starts with `bn, relu` at `{name}[n]`"
+        shortcut, span = self.network.spec.shortcut, self.network.program.transition.span
+        span = shortcut.span if shortcut is not None and shortcut.shared else span
+        raise SchemeError([Diagnostic("E0605", message, span, "let the shortcut have its own")])
 
     def recall(self, history: Mapping[Register, Ref]) -> dict[Register, Ref]:
         """Set the inputs of earlier steps; at a change of shape each has its own projection."""
@@ -388,16 +401,8 @@ class Step:
             place = self.network.shared_block(key, name)
         stride = self.plan.stride if self.strided(item) else 1
         spec, overrides = self.network.spec, self.network.overrides
-        construction = modules.block(
-            drift,
-            spec,
-            overrides,
-            pair,
-            stride,
-            self.calls(drift, key),
-            self.known,
-            self.plan.after.size,
-        )
+        calls, size = self.calls(drift, key), self.plan.after.size
+        construction = modules.block(drift, spec, overrides, pair, stride, size, calls, self.known)
         self.builder.declare_module(place, construction)
         return place
 

@@ -14,12 +14,15 @@ from torch.nn import functional as F  # noqa: N812
 from schemegen.network.fractal import Fractal
 from schemegen.network.lipschitz import Lipschitz
 from schemegen.network.tied import Antisymmetric, DampedAntisymmetric, Tied
+from schemegen.network.transformer import Attention, Encoder, Feedforward
 
 __all__ = [
     "BLOCKS",
     "Bottleneck",
     "Conv1x1",
     "Mlp",
+    "Postact",
+    "PostactBottleneck",
     "Preact",
     "Projection",
     "Shake",
@@ -27,6 +30,7 @@ __all__ = [
     "Statistics",
     "VectorProjection",
     "conv",
+    "narrow",
     "norm",
     "preactivate",
     "transform",
@@ -81,8 +85,6 @@ class Preact(nn.Module):
     Source: He et al. (2016), Identity Mappings.
     """
 
-    normalised = True
-
     def __init__(
         self,
         in_width: int,
@@ -111,14 +113,16 @@ class Preact(nn.Module):
         return self.transform(self.preactivate(x, *call), *call)
 
 
+def narrow(out_width: int, expansion: int, widen: int) -> int:
+    """Return the channels inside a bottleneck: ``out_width/expansion``, ``widen`` times as many."""
+    return max(out_width * widen // expansion, 1)
+
+
 class Bottleneck(nn.Module):
-    """BN-ReLU-conv1x1, BN-ReLU-conv3x3(stride), BN-ReLU-conv1x1.
+    """BN-ReLU-conv1x1, BN-ReLU-conv3x3(stride), BN-ReLU-conv1x1, see :func:`narrow` for the channels inside.
 
-    It is ``width`` channels wide inside, one ``expansion``-th of what it returns unless given; ``groups`` of
-    the middle convolution make it the aggregated branch of Xie et al. (2017).
+    ``groups`` of the middle convolution make it the aggregated branch of Xie et al. (2017).
     """
-
-    normalised = True
 
     def __init__(
         self,
@@ -128,11 +132,12 @@ class Bottleneck(nn.Module):
         calls: int = 1,
         *,
         expansion: int = 4,
+        widen: int = 1,
         width: int | None = None,
         groups: int = 1,
     ) -> None:
         super().__init__()
-        inner = width or max(out_width // expansion, 1)
+        inner = width or narrow(out_width, expansion, widen)
         self.bn1 = norm(in_width, calls)
         self.conv1 = conv(in_width, inner, 1)
         self.bn2 = norm(inner, calls)
@@ -152,13 +157,75 @@ class Bottleneck(nn.Module):
         return self.transform(self.preactivate(x, *call), *call)
 
 
+class Postact(nn.Module):
+    """conv3x3(stride)-BN-ReLU-conv3x3-BN, ``width`` channels inside (as many as it returns).
+
+    Source: He et al. (2016), Deep Residual Learning; names as in torchvision's ``BasicBlock``.
+    """
+
+    def __init__(
+        self,
+        in_width: int,
+        out_width: int,
+        stride: int = 1,
+        calls: int = 1,
+        *,
+        width: int | None = None,
+        groups: int = 1,
+    ) -> None:
+        super().__init__()
+        inner = width or out_width
+        self.conv1 = conv(in_width, inner, 3, stride, groups)
+        self.bn1 = norm(inner, calls)
+        self.conv2 = conv(inner, out_width, 3, 1, groups)
+        self.bn2 = norm(out_width, calls)
+
+    def forward(self, x: Tensor, *call: int) -> Tensor:
+        x = F.relu(self.bn1(self.conv1(x), *call))
+        result: Tensor = self.bn2(self.conv2(x), *call)
+        return result
+
+
+class PostactBottleneck(nn.Module):
+    """conv1x1-BN-ReLU, conv3x3(stride)-BN-ReLU, conv1x1-BN, see :func:`narrow` for the channels inside.
+
+    Source: He et al. (2016), Deep Residual Learning, with the stride of torchvision's ``Bottleneck``; ``groups``
+    after Xie et al. (2017), ``widen`` after Zagoruyko, Komodakis (2016).
+    """
+
+    def __init__(
+        self,
+        in_width: int,
+        out_width: int,
+        stride: int = 1,
+        calls: int = 1,
+        *,
+        expansion: int = 4,
+        widen: int = 1,
+        width: int | None = None,
+        groups: int = 1,
+    ) -> None:
+        super().__init__()
+        inner = width or narrow(out_width, expansion, widen)
+        self.conv1 = conv(in_width, inner, 1)
+        self.bn1 = norm(inner, calls)
+        self.conv2 = conv(inner, inner, 3, stride, groups)
+        self.bn2 = norm(inner, calls)
+        self.conv3 = conv(inner, out_width, 1)
+        self.bn3 = norm(out_width, calls)
+
+    def forward(self, x: Tensor, *call: int) -> Tensor:
+        x = F.relu(self.bn1(self.conv1(x), *call))
+        x = F.relu(self.bn2(self.conv2(x), *call))
+        result: Tensor = self.bn3(self.conv3(x), *call)
+        return result
+
+
 class Shake(nn.Module):
     """ReLU-conv3x3(stride)-BN-ReLU-conv3x3-BN, one branch of shake-shake; ``width`` channels inside.
 
     Source: Gastaldi (2017), arXiv 1705.07485, sec. 2.1.
     """
-
-    normalised = True
 
     def __init__(
         self,
@@ -262,8 +329,13 @@ def transform(block: nn.Module, x: Tensor) -> Tensor:
 BLOCKS: dict[str, type[nn.Module]] = {
     "preact": Preact,
     "bottleneck": Bottleneck,
+    "postact": Postact,
+    "postact_bottleneck": PostactBottleneck,
     "mlp": Mlp,
     "conv1x1": Conv1x1,
+    "attention": Attention,
+    "feedforward": Feedforward,
+    "encoder": Encoder,
     "shake": Shake,
     "fractal": Fractal,
     "tied": Tied,

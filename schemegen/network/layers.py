@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 
 from schemegen.network.blocks import StageBatchNorm
 
-__all__ = ["Flat", "Sequence"]
+__all__ = ["ChannelNorm", "Flat", "Patch", "Positions", "Sequence"]
 
 
 class Flat(nn.Module):
@@ -14,6 +15,38 @@ class Flat(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return x.mean((2, 3))
+
+
+class Patch(nn.Conv2d):
+    """Cut an image into squares of ``size`` and map each to ``out_width`` channels, weights N(0, 1/inputs).
+
+    Source: Dosovitskiy et al. (2021), sec. 3.1.
+    """
+
+    def __init__(self, in_width: int, out_width: int, size: int) -> None:
+        super().__init__(in_width, out_width, size, size)
+        nn.init.normal_(self.weight, 0.0, (in_width * size * size) ** -0.5)
+        assert self.bias is not None
+        nn.init.zeros_(self.bias)
+
+
+class Positions(nn.Module):
+    """Add a learned tensor of the image's own shape, at first N(0, 0.02^2). Source: Dosovitskiy et al. (2021)."""
+
+    def __init__(self, width: int, *size: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(width, *size))
+        nn.init.normal_(self.weight, 0.0, 0.02)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.weight
+
+
+class ChannelNorm(nn.LayerNorm):
+    """Layer normalisation over the channels of ``(N, C, H, W)``, at each place on its own."""
+
+    def forward(self, input: Tensor) -> Tensor:  # noqa: A002  torch's own name
+        return super().forward(input.movedim(1, -1)).movedim(-1, 1)
 
 
 class Sequence(nn.Sequential):

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from schemegen.diagnostics import Source, Span
 from schemegen.scheme.model import Noise
 
-__all__ = ["Block", "Layer", "NetworkSpec", "Stage"]
+__all__ = ["Block", "Layer", "NetworkSpec", "Shortcut", "Stage"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +21,11 @@ class Layer:
     arguments: tuple[str, ...]
     span: Span = field(compare=False, repr=False)
     noise: Noise | None = None
+
+    @property
+    def text(self) -> str:
+        """The layer as it is written."""
+        return f"{self.name}({', '.join(self.arguments)})" if self.arguments else self.name
 
     @property
     def draws(self) -> str | None:
@@ -55,8 +60,20 @@ class Stage:
 
 
 @dataclass(frozen=True, slots=True)
+class Shortcut:
+    """What maps the states at a change of shape; ``shared`` where the block's first BN-ReLU comes before it."""
+
+    layers: tuple[Layer, ...]
+    shared: bool
+    span: Span = field(compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class NetworkSpec:
-    """Input shape without the batch (``(3, 32, 32)``), classes, blocks, stem, stages and head."""
+    """Input shape without the batch (``(3, 32, 32)``), classes, blocks, stem, stages and head.
+
+    ``shortcut`` is None for BN-ReLU-conv1x1; ``after`` is the activation that projects the states after each step.
+    """
 
     name: str
     title: str
@@ -69,3 +86,5 @@ class NetworkSpec:
     stem_width: int = 16
     stages: tuple[Stage, ...] = ()
     head: tuple[Layer, ...] = ()
+    shortcut: Shortcut | None = None
+    after: Layer | None = None

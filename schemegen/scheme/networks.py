@@ -1,129 +1,20 @@
-"""``network`` sections: input, blocks, stem, stages and head."""
+"""``network`` sections: input, blocks, stem, shortcut, stages and head."""
 
 from __future__ import annotations
 
-from fractions import Fraction
-
 from schemegen.diagnostics import Label, Source
-from schemegen.language.nodes import (
-    Attribute,
-    Binary,
-    Bracket,
-    Call,
-    Declaration,
-    Expression,
-    Name,
-    NetworkNode,
-    Number,
-)
-from schemegen.language.printer import print_expression
+from schemegen.language.nodes import Bracket, Declaration, NetworkNode, Number
 from schemegen.scheme.attributes import Attributes
-from schemegen.scheme.network import Block, Layer, NetworkSpec, Stage
+from schemegen.scheme.blocks import BLOCKS, MAY_BE_ZERO
+from schemegen.scheme.extents import Flow, MisfitError, along, behind_stages, behind_stem, passed
+from schemegen.scheme.layers import LAYERS, as_expression, read_layers
+from schemegen.scheme.network import Block, Layer, NetworkSpec, Shortcut, Stage
 from schemegen.scheme.report import Report, similar
 
-__all__ = ["BLOCKS", "LAYERS", "check_network"]
+__all__ = ["check_network"]
 
-BLOCKS = (
-    "preact",
-    "bottleneck",
-    "mlp",
-    "conv1x1",
-    "shake",
-    "fractal",
-    "tied",
-    "antisymmetric",
-    "damped_antisymmetric",
-    "lipschitz",
-)
-OPTIONS = ("expansion", "width", "groups", "columns", "drop", "per_mille", "per_cent")
-SIZES = ("drop", "per_mille")  # options that may be 0
-LAYERS = {
-    "bn": 0,
-    "relu": 0,
-    "gelu": 0,
-    "tanh": 0,
-    "sigmoid": 0,
-    "softplus": 0,
-    "identity": 0,
-    "conv": 1,
-    "conv1x1": 0,
-    "linear": 0,
-    "avgpool": 0,
-    "flatten": 0,
-    "groupnorm": 1,
-    "layernorm": 0,
-    "drop": 1,
-}
-KEYWORDS = ("input", "block", "stem", "stage", "head")
-
-
-def _layer(report: Report, node: Expression) -> Layer | None:
-    """Return one layer of a sequence: ``relu`` or ``conv(3)``."""
-    match node:
-        case Name(id=name):
-            arguments: tuple[str, ...] = ()
-        case Call(name=name, arguments=given):
-            arguments = tuple(print_expression(item) for item in given)
-        case _:
-            report.add(
-                "E0608", "a layer is a name or a call", node.span, "write `conv(3)`, `relu`, .."
-            )
-            return None
-    if name not in LAYERS:
-        report.unknown("E0601", f"unknown layer `{name}`", name, node.span, LAYERS, "layer")
-        return None
-    count = LAYERS[name]
-    if len(arguments) != count:
-        report.add(
-            "E0608",
-            f"layer `{name}` takes {count} argument{'s' * (count != 1)}, found {len(arguments)}",
-            node.span,
-            f"write `{name}(..)`" if count else f"write `{name}`",
-        )
-        return None
-    if name in {"conv", "groupnorm"} and not _whole(arguments[0]):
-        report.add(
-            "E0608",
-            f"layer `{name}` takes a whole number from 1 to 255",
-            node.span,
-            f"write `{name}(3)`",
-        )
-        return None
-    if name == "conv" and int(arguments[0]) % 2 == 0:
-        report.add(
-            "E0608",
-            f"a kernel of even size {arguments[0]} cannot keep the shape",
-            node.span,
-            f"write `conv({int(arguments[0]) + 1})`",
-        )
-        return None
-    layer = Layer(name, arguments, node.span)
-    if name == "drop" and layer.draws is None and not _share(node):
-        report.add(
-            "E0608",
-            "`drop` takes the name of a noise, or a share of at least 0 and less than 1",
-            node.span,
-            "write `drop(b)` or `drop(1/10)`",
-        )
-        return None
-    return layer
-
-
-def _share(node: Expression) -> bool:
-    """Return whether the argument of a call is a number from 0 to 1, without 1."""
-    match node:
-        case Call(
-            arguments=(Number() | Binary(operator="/", left=Number(), right=Number()) as share,)
-        ):
-            text = print_expression(share).replace(" ", "")
-            above, _, below = text.partition("/")
-            return Fraction(below or "1") != 0 and Fraction(above) < Fraction(below or "1")
-        case _:
-            return False
-
-
-def _whole(text: str) -> bool:
-    return text.isdigit() and 1 <= int(text) <= 255
+KEYWORDS = ("input", "block", "stem", "shortcut", "after", "stage", "head")
+AFTER = ("relu",)
 
 
 def _outside(report: Report, layers: tuple[Layer, ...]) -> None:
@@ -136,20 +27,6 @@ def _outside(report: Report, layers: tuple[Layer, ...]) -> None:
                 layer.span,
                 "give a number, or move it into a block",
             )
-
-
-def _layers(report: Report, nodes: tuple[Expression, ...]) -> tuple[Layer, ...] | None:
-    found = [_layer(report, node) for node in nodes]
-    if any(item is None for item in found):
-        return None
-    return tuple(item for item in found if item is not None)
-
-
-def _as_expression(attribute: Attribute) -> Expression:
-    """Return an attribute that stands for a layer: ``relu``, ``conv(3)``."""
-    if attribute.values and isinstance(attribute.values[0], Call):
-        return attribute.values[0]
-    return attribute.name
 
 
 def _block(report: Report, node: Declaration) -> Block | None:
@@ -171,7 +48,7 @@ def _block(report: Report, node: Declaration) -> Block | None:
                 "E0608", "`seq` takes a list of layers", first.span, "write `seq [bn, relu]`"
             )
             return None
-        layers = _layers(report, value.items)
+        layers = read_layers(report, value.items)
         if rest:
             report.add("E0608", "`seq` has no further options", rest[0].span, "remove it")
         return None if layers is None else Block(name, "seq", layers, (), node.span)
@@ -185,12 +62,26 @@ def _block(report: Report, node: Declaration) -> Block | None:
             "block",
         )
         return None
-    options = Attributes(report, "block", rest, OPTIONS)
+    options = Attributes(report, first.name.id, rest, BLOCKS[first.name.id].options)
     pairs = tuple(
-        (option, str(options.integer(option, 1, low=option not in SIZES, high=4096)))
+        (option, str(options.integer(option, 1, low=option not in MAY_BE_ZERO, high=4096)))
         for option in options.by_name
     )
     return Block(name, first.name.id, (), pairs, node.span)
+
+
+def _blocks(report: Report, nodes: list[Declaration]) -> tuple[Block, ...]:
+    found: dict[str, Block] = {}
+    for node in nodes:
+        block = _block(report, node)
+        if block is None:
+            continue
+        first = found.setdefault(block.name, block)
+        if first is not block and first.span is not None:
+            label = Label(first.span, "first declared here")
+            message = f"block `{block.name}` is declared twice"
+            report.add("E0302", message, node.span, "keep one", labels=[label])
+    return tuple(found.values())
 
 
 def _input(report: Report, node: Declaration) -> tuple[tuple[int, ...], int]:
@@ -234,8 +125,66 @@ def _stem(report: Report, node: Declaration) -> tuple[tuple[Layer, ...], int]:
     widths = Attributes(
         report, "stem", [item for item in node.attributes if item.name.id == "width"], ("width",)
     )
-    found = _layers(report, tuple(_as_expression(item) for item in layers)) or ()
+    found = read_layers(report, [as_expression(item) for item in layers], stem=True) or ()
     return found, widths.integer("width", 16, low=1, high=65536)
+
+
+def _shortcut(report: Report, node: Declaration) -> Shortcut | None:
+    """Return ``shortcut: conv1x1, bn`` or ``shortcut: shared, conv1x1``."""
+    attributes = list(node.attributes)
+    shared = bool(attributes) and attributes[0].name.id == "shared"
+    rest = attributes[1:] if shared else attributes
+    layers = read_layers(report, [as_expression(item) for item in rest])
+    if layers is None:
+        return None
+    if not any(LAYERS[layer.name].kernel for layer in layers):
+        message = "the shortcut has no layer that changes the width"
+        report.add("E0608", message, node.span, "add `conv1x1`")
+    for layer in layers:
+        if LAYERS[layer.name].reshapes or len(layer.arguments) > 1:
+            message = f"`{layer.text}` in a shortcut: the first layer with a width takes the stride"
+            report.add("E0608", message, layer.span, "remove it")
+    return Shortcut(layers, shared, node.span)
+
+
+def _after(report: Report, node: Declaration) -> Layer | None:
+    """Return the activation of ``after: relu``."""
+    first, *rest = node.attributes
+    for extra in rest:
+        report.add("E0608", "`after` takes one activation", extra.span, "remove it")
+    if first.name.id not in AFTER:
+        message = f"`after` cannot be `{first.name.id}`"
+        report.unknown("E0601", message, first.name.id, first.name.span, AFTER, "activation")
+        return None
+    return Layer(first.name.id, (), node.span)
+
+
+def _head(report: Report, node: Declaration) -> tuple[Layer, ...]:
+    head = read_layers(report, [as_expression(item) for item in node.attributes]) or ()
+    if head and not any(layer.name == "linear" for layer in head):
+        message = "the head has no `linear`, so it gives no classes"
+        report.add("E0611", message, node.span, "add `linear`")
+    return head
+
+
+def _shapes(report: Report, spec: NetworkSpec) -> None:
+    """Report layers of the stem, the shortcut and the head that cannot take what comes to them."""
+    try:
+        flow = behind_stem(spec)
+        if flow.width != spec.stem_width:
+            ends = f"{flow.width} channel{'s' * (flow.width != 1)}"
+            message = f"the stem ends at {ends}, its width is {spec.stem_width}"
+            last = spec.stem[-1].span if spec.stem else spec.span
+            report.add("E0605", message, last, "add a layer with a width, for example `conv(3)`")
+        if spec.shortcut is not None:
+            list(along(spec.shortcut.layers, flow, flow.width))
+        flow = behind_stages(spec)
+        for layer in spec.head:
+            if layer.name == "linear":  # flattens what is still an image
+                flow = Flow(flow.width, ())
+            flow = passed(layer, flow, flow.width)
+    except MisfitError as misfit:
+        report.add(misfit.code, misfit.message, misfit.layer.span, misfit.cure)
 
 
 def check_network(report: Report, source: Source, node: NetworkNode) -> NetworkSpec | None:
@@ -260,16 +209,17 @@ def check_network(report: Report, source: Source, node: NetworkNode) -> NetworkS
             replacement=match,
         )
     damaged = node.span.start in report.damaged
-    for keyword in ("input", "stem", "stage", "head"):
+    for keyword in KEYWORDS:
         found = nodes.get(keyword, [])
-        if not found and not damaged and keyword not in meant:
+        needed = keyword in ("input", "stem", "stage", "head")
+        if needed and not found and not damaged and keyword not in meant:
             report.add(
                 "E0609",
                 f"the network `{node.name.id}` has no `{keyword}`",
                 node.name.span,
                 f"add a line `{keyword}: ..`",
             )
-        for extra in found[1:] if keyword != "stage" else []:
+        for extra in found[1:] if keyword not in ("stage", "block") else []:
             report.add(
                 "E0302",
                 f"`{keyword}` is declared twice",
@@ -280,31 +230,27 @@ def check_network(report: Report, source: Source, node: NetworkNode) -> NetworkS
     shape, classes = _input(report, nodes["input"][0]) if "input" in nodes else ((), 10)
     stem, stem_width = _stem(report, nodes["stem"][0]) if "stem" in nodes else ((), 16)
     stages = [_stage(report, item) for item in nodes.get("stage", [])]
-    blocks = [_block(report, item) for item in nodes.get("block", [])]
-    head: tuple[Layer, ...] = ()
-    if "head" in nodes:
-        head_node = nodes["head"][0]
-        head = _layers(report, tuple(_as_expression(item) for item in head_node.attributes)) or ()
-        if head and not any(layer.name == "linear" for layer in head):
-            report.add(
-                "E0611",
-                "the head has no `linear`, so it gives no classes",
-                head_node.span,
-                "add `linear`",
-            )
-    _outside(report, (*stem, *head))
+    blocks = _blocks(report, nodes.get("block", []))
+    head = _head(report, nodes["head"][0]) if "head" in nodes else ()
+    shortcut = _shortcut(report, nodes["shortcut"][0]) if "shortcut" in nodes else None
+    after = _after(report, nodes["after"][0]) if "after" in nodes else None
+    _outside(report, (*stem, *(shortcut.layers if shortcut is not None else ()), *head))
     if damaged or any(item.is_error for item in report.diagnostics[before:]):
         return None
-    return NetworkSpec(
+    spec = NetworkSpec(
         name=node.name.id,
         title=node.title.text if node.title is not None else "",
         source=source,
         span=node.span,
         input_shape=shape,
         classes=classes,
-        blocks=tuple(item for item in blocks if item is not None),
+        blocks=blocks,
         stem=stem,
         stem_width=stem_width,
         stages=tuple(item for item in stages if item is not None),
         head=head,
+        shortcut=shortcut,
+        after=after,
     )
+    _shapes(report, spec)
+    return None if any(item.is_error for item in report.diagnostics[before:]) else spec

@@ -255,13 +255,13 @@ class Walk:
         return {f"{name}[n]": values.get(f"{name}[n]", torch.zeros_like(first)) for name in states}
 
     def carried(self, past, number, index):  # type: ignore[no-untyped-def]
-        """Each remembered state through a projection of its own (``history each``)."""
+        """Each remembered state that a later step reads through a projection of its own (``history each``)."""
         return [
             {
                 of: self.part(number, index, f"projection_{of.partition('[')[0]}_{lag}")(held[of])
                 for of in {item.of for item in self.program.inputs}
             }
-            for lag, held in enumerate(past, start=1)
+            for lag, held in enumerate(past[: self.program.history - 1], start=1)
         ]
 
     def strided(self, states, number, index, prog):  # type: ignore[no-untyped-def]

@@ -385,14 +385,12 @@ def test_sequences_and_python_blocks() -> None:
     from reference import layers
 
     blocks = (
-        Block(
-            "preact", "seq", layers("bn", "relu", "conv(3,6)", "bn", "tanh", "conv(1)"), (), SPAN
-        ),
+        Block("preact", "seq", layers("bn", "relu", "conv(3)", "bn", "tanh", "conv(1)"), (), SPAN),
     )
     spec = network((4, 2, 1), (8, 2, 2), blocks=blocks)
     module = emit_graph(program(EULER), spec)
-    assert module.get_parameter("stage2.0.f.2.weight").shape == (6, 4, 3, 3)
-    assert module.get_parameter("stage2.0.f.5.weight").shape == (8, 6, 1, 1)
+    assert module.get_parameter("stage2.0.f.2.weight").shape == (8, 4, 3, 3)
+    assert module.get_parameter("stage2.0.f.5.weight").shape == (8, 8, 1, 1)
     assert compare(program(EULER), spec, module) < 1e-12
     python = {"preact": "schemegen.network.blocks:Conv1x1"}
     module = emit_graph(program(EULER), spec, blocks=python)
