@@ -332,7 +332,7 @@ def test_transitions_of_history(history: str, scheme: str, start: str) -> None:
     spec = network((4, 3, 1), (8, 3, 2), (8, 1, 1))
     module = emit_graph(prog, spec)
     projections = {n for n, _ in module.named_modules() if "projection" in n.rpartition(".")[2]}
-    extra = 2 if history == "each" or (history == "project" and scheme == "on") else 0
+    extra = 2 if history != "reset" and scheme == "on" else int(history == "each")
     assert len(projections) == 1 + extra
     if scheme == "off" and history == "project":
         assert compare(prog, spec, module) < 1e-12
