@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from difflib import get_close_matches
 
 from schemegen.diagnostics import Span
 from schemegen.scheme.blocks import BLOCKS, divided
@@ -11,7 +12,7 @@ from schemegen.scheme.layers import LAYERS
 from schemegen.scheme.mentions import mentioned
 from schemegen.scheme.model import Drift, Equations, Noise, Scheme, Tableaus
 from schemegen.scheme.network import Block, Layer, NetworkSpec
-from schemegen.scheme.report import Report, similar
+from schemegen.scheme.report import Report
 
 __all__ = ["fit_blocks", "word_span"]
 
@@ -60,7 +61,7 @@ def _names(report: Report, scheme: Scheme, spec: NetworkSpec, given: frozenset[s
     for name, block in declared.items():
         if name in named or not built_in or block.span is None:
             continue
-        near = similar(name, built_in)
+        near = next(iter(get_close_matches(name, built_in, n=1, cutoff=0.8)), None)
         if near is None and (spec.source != scheme.source or named & declared.keys()):
             continue
         wanted = near or built_in[0]
