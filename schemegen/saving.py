@@ -60,8 +60,6 @@ def restore(
     Errors: :class:`UsageError`: E0801 where ``into`` is of another scheme or network, with the lines that
             differ; a file that is no checkpoint, or a block that is not given.
     """
-    from schemegen.scheme import bind, fit
-    from schemegen.step import lower
     from schemegen.training.checkpoint import read_checkpoint
 
     checkpoint = read_checkpoint(Path(path))
@@ -69,6 +67,27 @@ def restore(
         belongs(into, checkpoint, str(path))
         put(into, checkpoint)
         return into
+    backprop = str(checkpoint.config.get("backprop", "store"))
+    network, _, _ = recompiled(checkpoint, str(path), blocks, backprop=backprop)
+    put(network, checkpoint)
+    return network
+
+
+def recompiled(
+    checkpoint: Checkpoint,
+    path: str,
+    blocks: Mapping[str, str] | None = None,
+    *,
+    seed: int = 0,
+    backprop: str = "store",
+) -> tuple[GraphModule, Scheme, NetworkSpec]:
+    """Compile the texts of a checkpoint; the network has the initial weights of ``seed``, not the checkpoint's.
+
+    Errors: :class:`UsageError` where a block written in Python is not given.
+    """
+    from schemegen.scheme import bind, fit
+    from schemegen.step import lower
+
     named, given = checkpoint.config.get("blocks", {}), dict(blocks or {})
     missing = sorted(named.keys() - given.keys())
     if missing:
@@ -79,10 +98,9 @@ def restore(
     import_blocks(given)
     scheme, spec = read(vars_of(checkpoint), Path(path).name)
     raise_errors(fit(scheme, spec, python_blocks=given))
-    backprop = str(checkpoint.config.get("backprop", "store"))
-    network = emit_network(scheme, lower(scheme), bind(scheme, spec), given, backprop=backprop)
-    put(network, checkpoint)
-    return network
+    bound = bind(scheme, spec)
+    network = emit_network(scheme, lower(scheme), bound, given, seed=seed, backprop=backprop)
+    return network, scheme, bound
 
 
 def origin_of(network: nn.Module) -> dict[str, Any]:

@@ -20,7 +20,8 @@ PACKAGE = Path(schemegen.__file__).parent
 LAYERS = (
     "diagnostics", "resources", "files", "sources", "exact", "language", "series", "scheme", "step",
     "analysis", "verification", "report", "network", "backends", "training", "values", "selection",
-    "artifacts", "walk", "pipeline", "saving", "running", "timm_models", "cli",
+    "artifacts", "walk", "pipeline", "saving", "running", "diagnosis", "comparison", "timm_models",
+    "cli",
 )  # fmt: skip
 ONLY_DIAGNOSTICS = ("render", "explanations")
 ALLOWED = {name: {*LAYERS[:index], *ONLY_DIAGNOSTICS} for index, name in enumerate(LAYERS)}
@@ -40,6 +41,8 @@ FROM_NETWORK_ON = {
     "pipeline",
     "saving",
     "running",
+    "diagnosis",
+    "comparison",
     "timm_models",
     "cli",
 }
@@ -55,9 +58,10 @@ LIBRARIES = {
     "safetensors": {"training"},
     "accelerate": {"training"},
     "tensorboard": {"training"},
+    "scipy": {"diagnosis", "comparison"},
     "click": {"cli"},
     "rich": {"report", "training", "cli"},
-    "matplotlib": {"report", "training"},  # training reads its fonts and draws nothing
+    "matplotlib": {"report", "training", "diagnosis"},  # training reads its fonts and draws nothing
     "mpmath": {"analysis", "verification"},
     "numpy": {"analysis", "verification", "report", "walk", *FROM_NETWORK_ON},
 }

@@ -47,7 +47,7 @@ def test_the_forms_that_are_described_are_those_there_are() -> None:
 
     page = (DOCS / "output.md").read_text(encoding="utf-8")
     described = set(re.findall(r"^\| `(\w[\w-]*)` \|", page, re.MULTILINE))
-    assert described == {*analyze.FORMS, *plotting.KINDS, *FORMS}
+    assert described == {*analyze.FORMS, *plotting.KINDS, *plotting.TRAINED, *FORMS}
     assert "`text`, `json`, `md` and `html`" in page
     assert set(diff.FORMS) == {"text", "json", "md", "html"}
 

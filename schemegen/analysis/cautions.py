@@ -105,7 +105,7 @@ def _zero_stability(scheme: Scheme, linear: LinearAnalysis) -> Iterator[Diagnost
         elif param is not None and not (bounds and within(bounds, linear.zero_stable_cells)):
             left = bounds and outside(bounds, linear.zero_stable_cells, param.name)
             tail = f", and `{param.name}` is not bounded"
-            advice = "learned values may leave the set; nothing is clamped"
+            advice = "nothing is clamped; `schemegen analyze --checkpoint RUN` tells which values left it"
             if bounds and left:
                 tail = f"; {spelled_bounds(bounds, param.name)} leaves that set for {left}"
                 advice = "narrow the range: learned values are kept inside a declared range"

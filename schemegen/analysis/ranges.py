@@ -18,6 +18,7 @@ __all__ = [
     "bounds_of",
     "box_of",
     "fixed_value",
+    "holds_at",
     "outside",
     "point_outside",
     "spelled_bounds",
@@ -83,6 +84,12 @@ def spelled_bounds(bounds: Interval, name: str) -> str:
 def within(bounds: Interval, cells: Sequence[Cell]) -> bool:
     """Say whether an interval lies in the cells that hold."""
     return not any(_meets(bounds, cell) for cell in cells if not cell.holds)
+
+
+def holds_at(value: sympy.Expr, cells: Sequence[Cell]) -> bool | None:
+    """Say whether a number lies in the cells that hold; None where its cell was not decided."""
+    point = Interval(value, value, True, True)
+    return next((cell.holds for cell in cells if _meets(point, cell)), None)
 
 
 def outside(bounds: Interval, cells: Sequence[Cell], name: str) -> str | None:

@@ -54,7 +54,7 @@ def common(function: Function) -> Function:
     return function
 
 
-def inputs(*, many: bool) -> Callable[[Function], Function]:
+def inputs(*, many: bool, required: bool = True) -> Callable[[Function], Function]:
     """Add the arguments ``FILE`` (``files`` where there may be several) and ``--stdin-name``."""
 
     def decorate(function: Function) -> Function:
@@ -66,7 +66,8 @@ def inputs(*, many: bool) -> Callable[[Function], Function]:
         )(function)
         name = "files" if many else "file"
         metavar = "FILE..." if many else "FILE"
-        return click.argument(name, nargs=-1 if many else 1, required=True, metavar=metavar)(
+        shown = metavar if required else f"[{metavar}]"
+        return click.argument(name, nargs=-1 if many else 1, required=required, metavar=shown)(
             function
         )
 

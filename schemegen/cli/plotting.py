@@ -6,10 +6,11 @@ from pathlib import Path
 
 import click
 
-__all__ = ["FORMATS", "KINDS", "plot_file"]
+__all__ = ["FORMATS", "KINDS", "TRAINED", "plot_file"]
 
 # As in schemegen.report.plots, which --help must not import.
 KINDS = ("region", "order-star", "locus", "root-locus", "trees")
+TRAINED = ("spectrum", "coefficients")  # of a trained network
 FORMATS = ("svg", "png", "pdf")
 
 

@@ -39,11 +39,14 @@ ROOT = re.compile(r"sqrt\((\d+)\)")
 Report = tuple[Analysis, Scheme | None]
 
 
-def page_html(reports: Sequence[Report], *, regions: bool = True) -> str:
-    """Return a page with the report of each scheme; without ``regions`` matplotlib is never asked for."""
+def page_html(reports: Sequence[Report], *, regions: bool = True, more: Sequence[str] = ()) -> str:
+    """Return a page with the report of each scheme; without ``regions`` matplotlib is never asked for.
+
+    ``more`` are articles of their own that follow.
+    """
     titles = [headline(analysis) for analysis, _ in reports]
     articles = [_article(*report, place, regions=regions) for place, report in enumerate(reports)]
-    return page(", ".join(titles), articles)
+    return page(", ".join(titles), [*articles, *more])
 
 
 def page(title: str, parts: Sequence[str]) -> str:

@@ -24,11 +24,21 @@ from schemegen.network.fractal import Fractal
 from schemegen.network.layers import Sequence
 from schemegen.network.noise import Kept
 from schemegen.scheme.model import Scheme
-from schemegen.step.arithmetic import Arithmetic, functions_of, real
+from schemegen.step.arithmetic import real
 from schemegen.step.lower import lower
+from schemegen.training.coefficients import coefficients_at, tensor_arithmetic
 from schemegen.training.curvature import refuse_chains
 
-__all__ = ["Branch", "StepMeasure", "logarithmic_norm", "lyapunov", "spectral_norm"]
+__all__ = [
+    "Branch",
+    "Recorder",
+    "StepMeasure",
+    "logarithmic_norm",
+    "lyapunov",
+    "products",
+    "spectral_norm",
+    "step_size",
+]
 
 Map = Callable[[Tensor], Tensor]
 
@@ -127,7 +137,7 @@ def _measures(
         branches = tuple(_branches(model, scheme, place, first, iterations, seed))
         last = _last_of(model, place, scheme)
         reshapes = _reshapes(first, previous, last)
-        coefficients = _coefficients(model, scheme, place)
+        coefficients = coefficients_at(model, scheme, place)
         if _plain(scheme, first_step=place == places[0], reshapes=reshapes) and scheme.damping:
             for symbol in scheme.damping.rate.free_symbols:
                 coefficients[str(symbol)] = torch.zeros(())
@@ -135,7 +145,7 @@ def _measures(
         if previous is not None and last is not None and not reshapes:
             ratio = _ratio(first, second, previous, last)
         if statement is not None and branches and not reshapes:
-            values = {**coefficients, "h": torch.tensor(_step_size(scheme))}
+            values = {**coefficients, "h": torch.tensor(step_size(scheme))}
             uppers = [b.upper for b in branches]
             known = [item for item in uppers if item is not None]
             if len(known) == len(uppers):
@@ -260,13 +270,14 @@ def spectral_norm(f: Map, x: Tensor, *, iterations: int = 60, seed: int = 0) -> 
     Power iteration on ``J^T J``; samples must not meet in f.
     """
     v = _unit(torch.randn(x.shape, generator=torch.Generator().manual_seed(seed)).to(x))
-    jv, transposed = _products(f, x, v)
+    forward, transposed = products(f, x)
+    jv = forward(v)
     for _ in range(iterations):
         v = transposed(jv)
         if not bool(v.abs().max() > 0):
             break
         v = _unit(v)
-        jv, transposed = _products(f, x, v)
+        jv = forward(v)
     return _norms(jv)
 
 
@@ -279,28 +290,31 @@ def logarithmic_norm(f: Map, x: Tensor, *, iterations: int = 60, seed: int = 0) 
     shape = (-1, *[1] * (x.dim() - 1))
     v = _unit(torch.randn(x.shape, generator=torch.Generator().manual_seed(seed + 1)).to(x))
     value = shift
+    forward, transposed = products(f, x)
     for _ in range(4 * iterations):
-        jv, transposed = _products(f, x, v)
-        symmetric = (jv + transposed(v)) / 2
+        symmetric = (forward(v) + transposed(v)) / 2
         value = (symmetric * v).flatten(1).sum(1)
         v = _unit(symmetric + shift.view(shape) * v)
     return value.detach()
 
 
-def _products(f: Map, x: Tensor, v: Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
-    """Return ``J v`` and the map ``w -> J^T w``; J v is the derivative of the linear map ``w -> J^T w``."""
+def products(f: Map, x: Tensor) -> tuple[Callable[[Tensor], Tensor], Callable[[Tensor], Tensor]]:
+    """Return ``v -> J v`` and ``w -> J^T w``; J v is the derivative of the linear map ``w -> J^T w``."""
     with torch.enable_grad():
         at = x.detach().requires_grad_()
         y = f(at)
         w = torch.zeros_like(y, requires_grad=True)
         (pulled,) = torch.autograd.grad(y, at, w, create_graph=True)
-        (jv,) = torch.autograd.grad(pulled, w, v, retain_graph=True)
+
+    def forward(v: Tensor) -> Tensor:
+        (result,) = torch.autograd.grad(pulled, w, v, retain_graph=True)
+        return result.detach()
 
     def transposed(other: Tensor) -> Tensor:
         (result,) = torch.autograd.grad(y, at, other, retain_graph=True)
         return result
 
-    return jv.detach(), transposed
+    return forward, transposed
 
 
 def _unit(v: Tensor) -> Tensor:
@@ -386,39 +400,10 @@ def _convolution_norm(layer: nn.Conv2d, x: Tensor) -> float | None:
     return float(torch.linalg.matrix_norm(groups, 2).max())
 
 
-# --- coefficients ----------------------------------------------------------------------------------
+# --- formulas in coefficients ------------------------------------------------------------------------
 
 
-def _coefficients(
-    model: fx.GraphModule, scheme: Scheme, place: tuple[Any, Any]
-) -> dict[str, Tensor]:
-    """Return the value of every param in a step: ``via`` of what is stored."""
-    found: dict[str, Tensor] = {}
-    for param in scheme.params:
-        names = (
-            f"stage{place[0]}.{place[1]}.{param.name}",
-            f"shared_{param.name}_stage{place[0]}",
-            f"shared_{param.name}",
-        )
-        raw = next((v for n in names for k, v in model.named_parameters() if k == n), None)
-        if raw is None:
-            if not param.learnable and not hasattr(param.init, "low"):
-                found[param.name] = torch.tensor(float(real(param.init.value)))  # type: ignore[union-attr]
-            elif param.learnable:
-                found[param.name] = torch.zeros(
-                    ()
-                )  # a step without the coefficient: damping that is off there
-            continue
-        value: Any = raw.detach()
-        if param.via is not None:
-            functions = {**functions_of(torch), "relu": torch.relu, "sqrt": torch.sqrt}
-            arithmetic = Arithmetic(lambda e: float(e.evalf(30)), {"raw": value}, functions)
-            value = arithmetic.coefficient(param.via)
-        found[param.name] = torch.as_tensor(value)
-    return found
-
-
-def _step_size(scheme: Scheme) -> float:
+def step_size(scheme: Scheme) -> float:
     free = scheme.step_size.free_symbols
     return 1.0 if free else float(real(scheme.step_size))
 
@@ -430,12 +415,4 @@ def _evaluated(
     known = {k: v.double() for k, v in values.items()} | {name: torch.tensor(value).double()}
     if any(str(s) not in known for s in expression.free_symbols):
         return None
-    functions = {
-        **functions_of(torch),
-        "abs": torch.abs,
-        "relu": torch.relu,
-        "sqrt": torch.sqrt,
-        "phi1": lambda z: torch.where(z == 0, 1.0, torch.expm1(z) / z),
-    }
-    number = lambda e: torch.tensor(float(e.evalf(30)), dtype=torch.float64)  # noqa: E731
-    return float(Arithmetic(number, known, functions).coefficient(expression).max())
+    return float(torch.as_tensor(tensor_arithmetic(known).coefficient(expression)).max())

@@ -35,6 +35,7 @@ __all__ = [
     "require",
     "show",
     "style",
+    "titled",
 ]
 
 FORMATS = ("svg", "png", "pdf")
@@ -105,9 +106,14 @@ def plane(title: str, x: str, y: str) -> tuple[Figure, Axes]:
     axes.axvline(0, color=FAINT, linewidth=0.7, zorder=1)
     axes.set_xlabel(x)
     axes.set_ylabel(y)
+    titled(figure, title)
+    return figure, axes
+
+
+def titled(figure: Figure, title: str) -> None:
+    """Write the title over a figure."""
     # matplotlib's own wrapping reads a text between dollars as mathematics.
     figure.suptitle("\n".join(textwrap.wrap(title, TITLE_WIDTH)))
-    return figure, axes
 
 
 def show(axes: Axes, window: Window) -> None:

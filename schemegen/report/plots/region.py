@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = [
     "HORIZONTAL",
     "VERTICAL",
+    "area",
     "legend",
     "mark_poles_and_zeros",
     "near",
@@ -53,10 +54,10 @@ def region(
         max(item.top for item in windows),
     )
     for color, (name, item) in zip(PALETTE, members, strict=False):
-        area = _area(axes, window, item, color, filled=len(members) == 1)
+        drawn = area(axes, window, item, color, filled=len(members) == 1)
         if name:
             axes.plot([], [], color=color, label=name)
-        if name and not area:
+        if name and not drawn:
             _segments(axes, window, item, color, "")
     if len(members) == 1:
         (_, item), *_ = members
@@ -67,7 +68,7 @@ def region(
     return figure
 
 
-def _area(axes: Axes, window: Window, item: Characteristic, color: str, *, filled: bool) -> bool:
+def area(axes: Axes, window: Window, item: Characteristic, color: str, *, filled: bool) -> bool:
     """Draw the region; say whether there is more of it than lines."""
     grid = window.grid(POINTS.get(item.degree, POINTS_OF_MANY))
     with np.errstate(divide="ignore"):
@@ -75,12 +76,12 @@ def _area(axes: Axes, window: Window, item: Characteristic, color: str, *, fille
     # The region is symmetric in the real axis; rows from the lowest up.
     level = np.vstack([level[:0:-1], level])
     x, y = grid[0].real, np.concatenate([-grid[:0:-1, 0].imag, grid[:, 0].imag])
-    area = bool((level < -ON_CIRCLE).any())
-    if filled and area:
+    inside = bool((level < -ON_CIRCLE).any())
+    if filled and inside:
         axes.fill([], [], color=color, alpha=0.25, label="stable")
         axes.contourf(x, y, level, levels=[-5.0, 0.0], colors=[color], alpha=0.25, zorder=2)
     axes.contour(x, y, level, levels=[0.0], colors=[color], linewidths=1.6, zorder=3)
-    return area
+    return inside
 
 
 def _segments(axes: Axes, window: Window, item: Characteristic, color: str, label: str) -> None:
