@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from schemegen.diagnostics import Diagnostic, SchemeError, Source, Span, UsageError
-from schemegen.sources import read_file, zoo_file, zoo_names
+from schemegen.sources import path_of, read_file, zoo_file, zoo_names
 
 if TYPE_CHECKING:
     from schemegen.scheme.model import Scheme
@@ -35,10 +35,7 @@ def source_of(what: str | Path) -> Source:
     """Return the text that ``what`` names: a path, a scheme of the zoo, or the text itself."""
     if isinstance(what, str) and ("\n" in what or "{" in what):
         return Source("<text>", what)
-    path = Path(what)
-    if not path.exists() and path.suffix != ".scheme":
-        return read_file(zoo_file(str(what)))
-    return read_file(path)
+    return read_file(path_of(str(what)))
 
 
 def root_of(source: Source) -> Path | None:

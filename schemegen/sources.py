@@ -11,18 +11,37 @@ from typing import BinaryIO
 from schemegen.diagnostics import Source, UsageError
 from schemegen.resources import resource_dir
 
-__all__ = ["display", "read", "read_file", "zoo_file", "zoo_names"]
+__all__ = ["display", "from_zoo", "path_of", "read", "read_file", "zoo_file", "zoo_names"]
 
 MOST_BYTES = 1 << 20
 
 
 def read(file: str, stdin_name: str = "<stdin>") -> Source:
-    """Return the text of ``file``, of standard input for ``-``, or of the zoo for ``zoo/NAME``."""
+    """Return the text of ``file``, of standard input for ``-``, or of a file of the zoo, see :func:`from_zoo`."""
     if file == "-":
         return Source(stdin_name, decode(limited(sys.stdin.buffer, stdin_name), stdin_name))
-    if file.startswith("zoo/") and not Path(file).exists():
-        return read_file(zoo_file(file))
-    return read_file(Path(file))
+    return read_file(path_of(file))
+
+
+def path_of(file: str) -> Path:
+    """Return the path of a file or of a shipped one. Errors: UsageError for a word that is neither."""
+    if from_zoo(file):
+        return zoo_file(file)
+    path = Path(file)
+    if file.isidentifier() and not path.exists():
+        message = f"no file {file}, and the zoo has no {file}"
+        raise UsageError(message, _similar(path) or _similar_in_zoo(file))
+    return path
+
+
+def from_zoo(file: str) -> bool:
+    """Return whether ``file`` names a shipped one: ``zoo/NAME``, or ``NAME`` where the zoo has it.
+
+    A file of that name goes first; a word with a suffix or a folder is always a file.
+    """
+    if Path(file).exists():
+        return False
+    return file.startswith("zoo/") or file in (*zoo_names("schemes"), *zoo_names("networks"))
 
 
 def read_file(path: Path) -> Source:
@@ -92,9 +111,12 @@ def zoo_file(name: str, kinds: tuple[str, ...] = ("schemes", "networks")) -> Pat
     for kind in kinds:
         if plain in zoo_names(kind):
             return resource_dir("zoo") / kind / f"{plain}.scheme"
-    near = difflib.get_close_matches(plain, [n for kind in kinds for n in zoo_names(kind)], n=1)
-    hint = f"a similar name exists: {near[0]}" if near else "schemegen zoo list"
-    raise UsageError(f"the zoo has no {name}", hint)
+    raise UsageError(f"the zoo has no {name}", _similar_in_zoo(plain, kinds))
+
+
+def _similar_in_zoo(name: str, kinds: tuple[str, ...] = ("schemes", "networks")) -> str:
+    near = difflib.get_close_matches(name, [n for kind in kinds for n in zoo_names(kind)], n=1)
+    return f"a similar name exists: {near[0]}" if near else "schemegen zoo list"
 
 
 def _similar(path: Path) -> str | None:
@@ -103,6 +125,4 @@ def _similar(path: Path) -> str | None:
         near = difflib.get_close_matches(path.name, names, n=1)
         if near:
             return f"a similar name exists: {display(path.parent / near[0])}"
-    if path == Path(path.name) and (resource_dir("zoo") / "schemes" / f"{path}.scheme").is_file():
-        return f"for the scheme of the zoo write `zoo/{path}`"
     return None

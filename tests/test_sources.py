@@ -81,7 +81,13 @@ def test_source_of_tells_text_path_and_name(folder: Path) -> None:
         source_of(Path("a.scheme"))
 
 
-def test_a_name_of_the_zoo_is_pointed_at() -> None:
-    with pytest.raises(UsageError) as caught:
-        read("lm_resnet")
-    assert caught.value.help == "for the scheme of the zoo write `zoo/lm_resnet`"
+def test_a_name_of_the_zoo_needs_no_folder(folder: Path) -> None:
+    assert read("lm_resnet").name == "zoo/schemes/lm_resnet.scheme"
+    assert read("cifar").name == "zoo/networks/cifar.scheme"
+    (folder / "lm_resnet").write_text("# a file before a name of the zoo")
+    assert read("lm_resnet").text.startswith("# a file")
+    with pytest.raises(
+        UsageError, match="no file lm_resnte, and the zoo has no lm_resnte"
+    ) as caught:
+        read("lm_resnte")
+    assert caught.value.help == "a similar name exists: lm_resnet"

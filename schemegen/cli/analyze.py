@@ -122,8 +122,8 @@ def command(
 ) -> int:
     """Print order conditions, modified equation, stability and structure of FILE, exactly.
 
-    FILE may also be zoo/NAME. JSON is one object, or a list where the file declares several schemes; the
-    name of a picture then gets the name of each scheme. With --checkpoint FILE may be left out, and what the
+    FILE may also be a name of the zoo. JSON is one object, or a list where the file declares several schemes;
+    the name of a picture then gets the name of each scheme. With --checkpoint FILE may be left out, and what the
     training has made of the scheme is printed too.
     """
     if checkpoint is not None:

@@ -11,7 +11,7 @@ from schemegen.cli.console import Console
 from schemegen.cli.options import common, inputs
 from schemegen.cli.policy import Policy, warnings_options
 from schemegen.diagnostics import Diagnostic, Source, UsageError
-from schemegen.sources import read
+from schemegen.sources import from_zoo, read
 
 __all__ = ["command"]
 
@@ -54,8 +54,7 @@ def command(
     """
     from schemegen.pipeline import diagnose
 
-    shipped = [file for file in files if file.startswith("zoo/") and not Path(file).exists()]
-    if fix and ("-" in files or shipped):
+    if fix and ("-" in files or any(map(from_zoo, files))):
         raise UsageError("--fix changes files, it takes neither - nor the zoo", "copy it first")
     found: list[Diagnostic] = []
     for file in files:

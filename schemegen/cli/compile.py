@@ -95,7 +95,7 @@ def command(
 ) -> int:
     """Analyse every scheme of FILE... and write its network.
 
-    FILE may also be zoo/NAME. Nothing is written for a file that has a mistake.
+    FILE may also be a name of the zoo. Nothing is written for a file that has a mistake.
     """
     if output == "-" and len(emit) != 1:
         raise UsageError("-o - writes one form", "for example --emit json -o -")

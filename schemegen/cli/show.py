@@ -25,7 +25,7 @@ FORMS = ["tableau", "equations", "scheme", "latex", "json", "python"]
 @common
 @click.pass_obj
 def command(console: Console, file: str, stdin_name: str, style: str) -> None:
-    """Print the schemes of FILE (or zoo/NAME): coefficients, equations or another program's input."""
+    """Print the schemes of FILE (or a name of the zoo): coefficients, equations or another program's input."""
     checked, found = examine(read(file, stdin_name))
     raise_errors(found)
     if style == "json":

@@ -37,7 +37,7 @@ def command(
     step_size: str,
     values: dict[str, str],
 ) -> None:
-    """Print every value of one step of FILE (or zoo/NAME) on a test problem, exactly and in float64."""
+    """Print every value of one step of FILE (or a name of the zoo) on a test problem, exactly and in float64."""
     checked, found = examine(read(file, stdin_name), values=values)
     raise_errors(found)
     from schemegen.step import lower

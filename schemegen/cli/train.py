@@ -133,7 +133,7 @@ def tested(subject: Subject, config: Config) -> str:
 
 @script
 def command(subject: Subject, config: Config) -> str:
-    """Train the network of the scheme FILE (or zoo/NAME) and print its test accuracy.
+    """Train the network of the scheme FILE (or a name of the zoo) and print its test accuracy.
 
     What is left out is the data set's usual setting. On several processes: torchrun zoo/train.py FILE ..
     """

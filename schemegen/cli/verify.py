@@ -30,8 +30,8 @@ __all__ = ["command"]
 def command(console: Console, files: tuple[str, ...], stdin_name: str, style: str) -> int:
     """Measure what the analysis claims of the schemes in FILE: orders, modified equations, stability, structure.
 
-    FILE may also be zoo/NAME. Test problems are built in and run in extended precision; exit code 1 where a
-    measurement contradicts a claim. JSON is a list with one object a scheme.
+    FILE may also be a name of the zoo. Test problems are built in and run in extended precision; exit code 1
+    where a measurement contradicts a claim. JSON is a list with one object a scheme.
     """
     from schemegen.verification import verify
     from schemegen.verification.report import checks_data, checks_text
