@@ -14,7 +14,7 @@ import sympy
 from sympy.polys.domains.domain import Domain
 
 from schemegen.analysis.reals import RealField
-from schemegen.step.program import Combine, H, Program, Solve
+from schemegen.step.program import Combine, Evaluate, H, Program, Solve
 
 __all__ = ["CoefficientField", "NotRationalError", "coefficient_field", "coefficients_of", "number"]
 
@@ -33,10 +33,14 @@ def coefficients_of(program: Program) -> list[sympy.Expr]:
         match statement:
             case Combine():
                 found += [term.coefficient for term in statement.terms]
+            case Evaluate(time=time) if time != 0:
+                found.append(time)
             case Solve():
                 for inner in statement.statements:
                     if isinstance(inner, Combine):
                         found += [term.coefficient for term in inner.terms]
+                    elif inner.time != 0:
+                        found.append(inner.time)
             case _:
                 pass
     return found

@@ -2,7 +2,8 @@
 
 A network's step n uses the weights of its own, ``f(u, theta(t_n))``, and remembered slopes those of their steps.
 Where ``theta`` is smooth in depth the step is ``u[n+1] = sum_l a_l u[n-l] + h sum_j b_j f(Y_j, t_n + tau_j h)``
-with ``tau_j = 0`` for its own evaluations and ``-l`` for those l steps ago, and the modified equation
+with ``tau_j = 0`` for its own evaluations and ``-l`` for those l steps ago,
+``c_j`` for a drift that takes the time itself, and the modified equation
 ``u' = c f + h (.. + B f_t)`` has::
 
     c = sum b_j / d        B = (sum b_j tau_j - c/2 (1 - sum_l a_l l^2)) / d        d = 1 + sum_l a_l l
@@ -29,14 +30,19 @@ def depth_term(scheme: Scheme, found: Stages | None) -> tuple[sympy.Expr | None,
     """Return B in front of ``h f_t``, else None and the reason."""
     if found is None or len(scheme.states) != 1 or len(scheme.drifts) != 1:
         return None, "worked out for one state and one drift"
-    weights = scheme.drifts[0].weights
-    if weights == "network":
+    weights, timed = scheme.drifts[0].weights, scheme.drifts[0].timed
+    if weights == "network" and not timed:
         return None, "all steps share their weights, so nothing changes with depth"
-    if weights != "step":
+    if timed and weights != "network":
+        return None, "the time is given to weights that change with depth themselves"
+    if weights not in ("step", "network"):
         return None, "several sets of weights a step are no samples of one smooth function"
     state = f"{scheme.states[0].name}[n]"
     field = found.coefficients.field
-    slopes = {slope.name for slope in found.slopes}
+    slopes = {
+        slope.name: found.coefficients.split(slope.time).get(0, field.zero)
+        for slope in found.slopes
+    }
     total, delayed, first, second = field.zero, field.zero, field.zero, field.zero
     for column, entry in found.new[state].items():
         name, _, text = column.partition("@")
@@ -48,7 +54,7 @@ def depth_term(scheme: Scheme, found: Stages | None) -> tuple[sympy.Expr | None,
             second += entry[0] * lag**2
         elif (name in slopes or text) and set(entry) == {1}:
             total += entry[1]
-            delayed -= entry[1] * lag
+            delayed += entry[1] * (slopes.get(name, field.zero) - lag)
         else:
             return None, "the update is no sum of states and slopes"
     d = field.one + first

@@ -7,7 +7,7 @@ Runge-Kutta form where there is one, and holds for implicit groups too: they nee
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import sympy
@@ -30,13 +30,14 @@ Row = dict[str, Laurent]
 
 @dataclass(frozen=True)
 class Slope:
-    """One evaluation: ``field`` with the set of weights ``weights`` at ``argument``."""
+    """One evaluation: ``field`` with the set of weights ``weights`` at ``argument`` and ``t + time h``."""
 
     name: str
     field: str
     weights: int
     state: str
     argument: Row
+    time: sympy.Expr = sympy.S.Zero
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,14 @@ class _Reader:
         name = f"slope {len(self.slopes)}"
         argument = self.values[statement.at[0]]
         self.slopes.append(
-            Slope(name, statement.field, statement.weights, drift.states[0], argument)
+            Slope(
+                name,
+                statement.field,
+                statement.weights,
+                drift.states[0],
+                argument,
+                statement.time,
+            )
         )
         self.values[statement.target] = {name: {0: self.coefficients.field.one}}
         return True
@@ -109,9 +117,7 @@ class _Reader:
             for column, factor in slope.argument.items():
                 known = rows.get(column, {column: {0: self.coefficients.field.one}})
                 _add(argument, known, factor, zero)
-            self.slopes[index] = Slope(
-                slope.name, slope.field, slope.weights, slope.state, argument
-            )
+            self.slopes[index] = replace(slope, argument=argument)
         return True
 
 
@@ -184,7 +190,7 @@ def _merged(found: Stages) -> Stages:
         found = Stages(
             found.coefficients,
             found.states,
-            tuple(Slope(s.name, s.field, s.weights, s.state, renamed(s.argument)) for s in kept),
+            tuple(replace(s, argument=renamed(s.argument)) for s in kept),
             {column: renamed(row) for column, row in found.new.items()},
         )
     used = {column for row in found.new.values() for column in row}
@@ -199,7 +205,7 @@ def _merged(found: Stages) -> Stages:
 
 
 def _same(a: Slope, b: Slope) -> bool:
-    return (a.field, a.weights, a.argument) == (b.field, b.weights, b.argument)
+    return (a.field, a.weights, a.time, a.argument) == (b.field, b.weights, b.time, b.argument)
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 from schemegen.diagnostics import Span
-from schemegen.network import blocks, functions, layers, noise, solvers
+from schemegen.network import blocks, functions, layers, noise, solvers, timed
 
 __all__ = [
     "CONSTRUCTORS",
@@ -143,7 +143,7 @@ def python_class(text: str) -> Callable[..., nn.Module]:
 
 
 ARITHMETIC = ("add", "sub", "addcmul", "cat", "split", "zeros_like", "minimum", "maximum", "clamp")
-ELEMENTWISE = ("relu", "sigmoid", "tanh", "exp", "log", "sqrt", "sin", "cos", "abs")
+ELEMENTWISE = ("relu", "sigmoid", "tanh", "exp", "log", "sqrt", "sin", "cos", "abs", "std")
 KERNELS = (
     "BatchNorm1d",
     "BatchNorm2d",
@@ -186,6 +186,9 @@ CONSTRUCTORS: dict[str, Callable[..., nn.Module]] = {
     "Projection": blocks.Projection,
     "VectorProjection": blocks.VectorProjection,
     **{name: getattr(layers, name) for name in layers.__all__},
+    "Time": timed.Time,
+    "InnerPreact": blocks.InnerPreact,
+    "InnerBottleneck": blocks.InnerBottleneck,
     "Solver": solvers.Solver,
     **{cls.__name__: cls for cls in noise.NOISES.values()},
     "Drop": noise.Drop,

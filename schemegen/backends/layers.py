@@ -93,6 +93,7 @@ CONSTRUCTORS: dict[str, Callable[[tuple[float, ...], LayerShape], Constructor]] 
     "drop": _drop,
     "maxpool": _maxpool,
     "avgpool": _avgpool,
+    "time": _plain("Time"),
     "relu": _plain("nn.ReLU"),
     "tanh": _plain("nn.Tanh"),
     "sigmoid": _plain("nn.Sigmoid"),

@@ -26,6 +26,8 @@ from schemegen.step.program import Field
 __all__ = ["block", "head", "misfit", "normalised", "shares_preactivation", "shortcut", "stem"]
 
 PYTHON = "python"
+INNER = {"preact": "InnerPreact", "bottleneck": "InnerBottleneck"}
+"""Blocks that have a place for noise before their last kernel, and the class with that noise."""
 
 
 def declared(field: Field, spec: NetworkSpec, overrides: Mapping[str, str]) -> Block:
@@ -50,6 +52,8 @@ def normalised(field: Field, spec: NetworkSpec, overrides: Mapping[str, str]) ->
 
 def shares_preactivation(field: Field, spec: NetworkSpec, overrides: Mapping[str, str]) -> bool:
     """Return whether the block starts with a BN-ReLU that a projection can share."""
+    if field.timed:
+        return False
     item = declared(field, spec, overrides)
     first = tuple(part.name for part in item.layers[:2])
     return first == ("bn", "relu") or (item.kind in KINDS and KINDS[item.kind].shares)
@@ -64,10 +68,12 @@ def block(
     size: tuple[int, ...],
     calls: int,
     known: Mapping[sympy.Symbol, sympy.Expr],
+    inner: Noise | None = None,
 ) -> Construction:
     """Return the construction of a drift's branch from ``widths[0]`` to ``widths[1]`` channels.
 
-    ``size`` are the extents it is evaluated at, ``known`` the values that its noises' arguments have at the step.
+    ``size`` are the extents it is evaluated at, ``known`` the values that its noises' arguments have at the step,
+    ``inner`` is the noise before its last kernel.
     """
     item = declared(field, spec, overrides)
     hints = ("in_width", "out_width", "stride", "calls")
@@ -76,7 +82,8 @@ def block(
         return Construction(f"python:{target}", (*widths, stride), hints=hints)
     if item.kind == "seq":
         shape = LayerShape(widths[0], widths[1], stride, calls, size)
-        return Construction("Sequence", children=chain(item.layers, shape, known))
+        layers = item.layers if inner is None else with_inner(item.layers, inner)
+        return Construction("Sequence", children=chain(layers, shape, known))
     if item.kind not in BLOCKS:
         raise SchemeError([Diagnostic("E0601", f"unknown block `{item.kind}`", item.span)])
     name = BLOCKS[item.kind].__name__
@@ -89,7 +96,16 @@ def block(
             message = f"block `{item.kind}` is for images"
             raise SchemeError([Diagnostic("E0605", message, item.span)])
         chosen += tuple(zip(("rows", "columns"), size, strict=True))
-    return Construction(name, plain, hints=hints, options=chosen)
+    children = () if inner is None else (drop(inner, known),)
+    name = name if inner is None else INNER[item.kind]
+    return Construction(name, plain, children, hints, chosen)
+
+
+def with_inner(layers: tuple[Layer, ...], noise: Noise) -> tuple[Layer, ...]:
+    """Return the layers with a noise before the last kernel."""
+    place = max(index for index, item in enumerate(layers) if LAYERS[item.name].kernel)
+    new = Layer("drop", (noise.name,), layers[place].span, noise)
+    return (*layers[:place], new, *layers[place:])
 
 
 def options(item: Block) -> tuple[tuple[str, int], ...]:
@@ -119,6 +135,7 @@ def chain(
             here = replace(here, out_width=shape.out_width, stride=stride)
             width, stride = shape.out_width, 1
         result.append(construction(item, here))
+        width += item.name == "time"
     return tuple(result)
 
 

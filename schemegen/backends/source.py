@@ -28,6 +28,7 @@ from schemegen.network import (
     noise,
     solvers,
     tied,
+    timed,
     transformer,
 )
 from schemegen.scheme.network import NetworkSpec
@@ -37,7 +38,7 @@ __all__ = ["emit_source"]
 
 SLOT = re.compile("\x00(\\d+)\x00")
 OPERATORS = ("+ ", "- ", "* ", "/ ")
-LIBRARY = (fractal, tied, lipschitz, transformer, blocks, layers, functions, noise, solvers)
+LIBRARY = (fractal, tied, timed, lipschitz, transformer, blocks, layers, functions, noise, solvers)
 
 
 @dataclass

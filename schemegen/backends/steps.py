@@ -55,6 +55,7 @@ POINTWISE = {
     "cos": "torch.cos",
     "max": "torch.maximum",
     "min": "torch.minimum",
+    "std": "torch.std",
     "phi1": "phi1",
     "phi2": "phi2",
     "phi3": "phi3",
@@ -354,13 +355,13 @@ class Step:
         into, out = self.block_widths(item)
         if found is not None and into == out and not (self.strided(item) and self.plan.stride > 1):
             return self.kept(item, found, (self.builder.attribute(place), at), name)
-        return self.builder.module(place, (at, *self.call_number(drift, item)), name)
+        return self.builder.module(place, (at, *self.told(drift, item)), name)
 
     def kept(self, item: Evaluate, found: Dropped, called: tuple[Ref, Ref], name: str) -> Ref:
         """Write the evaluation of a slope where a draw keeps it: in its combination if there is one."""
         draw = self.tensors(found.noise.symbol)[found.noise.symbol]
         drift = self.program.field(item.field)
-        self.pending[item.target] = (*called, draw, *self.call_number(drift, item))
+        self.pending[item.target] = (*called, draw, *self.told(drift, item))
         if found.once:
             return None
         zero = self.builder.call("torch.zeros_like", (called[1],), f"{name}_zero")
@@ -372,6 +373,14 @@ class Step:
         place = Place(f"kept_{variable(value)}")
         self.builder.declare_module(place, Construction("Kept"))
         return self.builder.module(place, (block, at, draw, total, factor, *call), name)
+
+    def told(self, drift: Field, item: Evaluate) -> tuple[Value, ...]:
+        """Return what a block takes besides its input: which evaluation it is, and the time."""
+        numbers: tuple[Value, ...] = self.call_number(drift, item)
+        if not drift.timed:
+            return numbers
+        time = self.coefficient((self.plan.position + item.time) * H)
+        return (*numbers, write(self.builder, time, self.tensors(time), "time"))
 
     def call_number(self, drift: Field, item: Evaluate) -> tuple[Number, ...]:
         """Return which statistics an evaluation uses, nothing where its block has one set."""
@@ -402,7 +411,10 @@ class Step:
         stride = self.plan.stride if self.strided(item) else 1
         spec, overrides = self.network.spec, self.network.overrides
         calls, size = self.calls(drift, key), self.plan.after.size
-        construction = modules.block(drift, spec, overrides, pair, stride, size, calls, self.known)
+        inner = next((n for n in self.network.program.noises if n.name == drift.inner), None)
+        construction = modules.block(
+            drift, spec, overrides, pair, stride, size, calls, self.known, inner
+        )
         self.builder.declare_module(place, construction)
         return place
 

@@ -2,7 +2,8 @@
 
 Every block is built as ``Block(in_width, out_width, stride, calls)`` and maps ``(N, in_width, ..)`` to
 ``(N, out_width, ..)``. ``calls`` is the number of evaluations that keep batch-norm statistics of their own;
-a block with ``calls > 1`` takes the number of the evaluation as its second argument.
+a block with ``calls > 1`` takes the number of the evaluation as its second argument, one that depends on the
+time takes that last.
 """
 
 from __future__ import annotations
@@ -14,12 +15,15 @@ from torch.nn import functional as F  # noqa: N812
 from schemegen.network.fractal import Fractal
 from schemegen.network.lipschitz import Lipschitz
 from schemegen.network.tied import Antisymmetric, DampedAntisymmetric, Tied
+from schemegen.network.timed import Ode
 from schemegen.network.transformer import Attention, Encoder, Feedforward
 
 __all__ = [
     "BLOCKS",
     "Bottleneck",
     "Conv1x1",
+    "InnerBottleneck",
+    "InnerPreact",
     "Mlp",
     "Postact",
     "PostactBottleneck",
@@ -106,11 +110,27 @@ class Preact(nn.Module):
         return F.relu(self.bn1(x, *call))
 
     def transform(self, x: Tensor, *call: int) -> Tensor:
-        result: Tensor = self.conv2(F.relu(self.bn2(self.conv1(x), *call)))
+        result: Tensor = self.conv2(self.within(F.relu(self.bn2(self.conv1(x), *call))))
         return result
+
+    def within(self, x: Tensor) -> Tensor:
+        """Return what the last convolution is given for ``x``: where noise inside the branch acts."""
+        return x
 
     def forward(self, x: Tensor, *call: int) -> Tensor:
         return self.transform(self.preactivate(x, *call), *call)
+
+
+class InnerPreact(Preact):
+    """:class:`Preact` with a noise on the input of its last convolution (Zagoruyko, Komodakis, 2016)."""
+
+    def __init__(self, drop: nn.Module, *shape: int, **options: int) -> None:
+        super().__init__(*shape, **options)
+        self.drop = drop
+
+    def within(self, x: Tensor) -> Tensor:
+        result: Tensor = self.drop(x)
+        return result
 
 
 def narrow(out_width: int, expansion: int, widen: int) -> int:
@@ -150,11 +170,27 @@ class Bottleneck(nn.Module):
 
     def transform(self, x: Tensor, *call: int) -> Tensor:
         x = self.conv2(F.relu(self.bn2(self.conv1(x), *call)))
-        result: Tensor = self.conv3(F.relu(self.bn3(x, *call)))
+        result: Tensor = self.conv3(self.within(F.relu(self.bn3(x, *call))))
         return result
+
+    def within(self, x: Tensor) -> Tensor:
+        """Return what the last convolution is given for ``x``: where noise inside the branch acts."""
+        return x
 
     def forward(self, x: Tensor, *call: int) -> Tensor:
         return self.transform(self.preactivate(x, *call), *call)
+
+
+class InnerBottleneck(Bottleneck):
+    """:class:`Bottleneck` with a noise on the input of its last convolution."""
+
+    def __init__(self, drop: nn.Module, *shape: int, **options: int) -> None:
+        super().__init__(*shape, **options)
+        self.drop = drop
+
+    def within(self, x: Tensor) -> Tensor:
+        result: Tensor = self.drop(x)
+        return result
 
 
 class Postact(nn.Module):
@@ -342,4 +378,5 @@ BLOCKS: dict[str, type[nn.Module]] = {
     "antisymmetric": Antisymmetric,
     "damped_antisymmetric": DampedAntisymmetric,
     "lipschitz": Lipschitz,
+    "ode": Ode,
 }

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from schemegen.network.blocks import StageBatchNorm
+from schemegen.network.timed import Time
 
 __all__ = ["ChannelNorm", "Flat", "Patch", "Positions", "Sequence"]
 
@@ -50,26 +51,31 @@ class ChannelNorm(nn.LayerNorm):
 
 
 class Sequence(nn.Sequential):
-    """Layers in a row; those with statistics of their own are told which evaluation it is.
+    """Layers in a row; those with statistics of their own are told which evaluation it is, ``time`` the time.
 
     ``preactivate`` runs the layers before the first one with a kernel, ``transform`` the rest.
     """
 
-    def _run(self, x: Tensor, first: int, last: int, call: tuple[int, ...]) -> Tensor:
+    def _run(self, x: Tensor, first: int, last: int, told: tuple[float, ...]) -> Tensor:
+        timed = any(isinstance(layer, Time) for layer in self)
+        call = told[:-1] if timed else told
         for index in range(first, last):
             layer = self[index]
-            x = layer(x, *call) if isinstance(layer, StageBatchNorm) else layer(x)
+            if isinstance(layer, Time):
+                x = layer(x, told[-1])
+            else:
+                x = layer(x, *call) if isinstance(layer, StageBatchNorm) else layer(x)
         return x
 
     def _kernel(self) -> int:
         kinds = (nn.Conv2d, nn.Linear)
         return next((i for i in range(len(self)) if isinstance(self[i], kinds)), len(self))
 
-    def preactivate(self, x: Tensor, *call: int) -> Tensor:
-        return self._run(x, 0, self._kernel(), call)
+    def preactivate(self, x: Tensor, *told: float) -> Tensor:
+        return self._run(x, 0, self._kernel(), told)
 
-    def transform(self, x: Tensor, *call: int) -> Tensor:
-        return self._run(x, self._kernel(), len(self), call)
+    def transform(self, x: Tensor, *told: float) -> Tensor:
+        return self._run(x, self._kernel(), len(self), told)
 
-    def forward(self, x: Tensor, *call: int) -> Tensor:
-        return self._run(x, 0, len(self), call)
+    def forward(self, x: Tensor, *told: float) -> Tensor:
+        return self._run(x, 0, len(self), told)

@@ -195,7 +195,7 @@ class Kept(nn.Module):
         draw: Tensor,
         total: Tensor,
         factor: Tensor,
-        *call: int,
+        *call: float | Tensor,
     ) -> Tensor:
         whole = not self.training or x.is_meta or torch.compiler.is_compiling()
         if whole or total.shape != x.shape:

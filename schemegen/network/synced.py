@@ -130,7 +130,7 @@ class Masked(Kept):
         draw: Tensor,
         total: Tensor,
         factor: Tensor,
-        *call: int,
+        *call: float | Tensor,
     ) -> Tensor:
         return torch.addcmul(total, block(x, *call), factor)
 

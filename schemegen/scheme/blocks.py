@@ -14,18 +14,22 @@ class BlockKind:
 
     ``options`` are whole numbers that a network may set. ``normed`` blocks keep batch-norm statistics; those that
     ``share`` start with a BN-ReLU that a shortcut may use too. ``maps`` is ``image`` or ``vector`` where a block
-    takes only these.
+    takes only these. A ``timed`` block takes the time; ``inner``: it has a place for noise before its last kernel.
     """
 
     options: tuple[str, ...] = ()
     normed: bool = False
     shares: bool = False
     maps: str = "image"
+    timed: bool = False
+    inner: bool = False
 
 
 BLOCKS: dict[str, BlockKind] = {
-    "preact": BlockKind(("width", "groups"), normed=True, shares=True),
-    "bottleneck": BlockKind(("expansion", "widen", "width", "groups"), normed=True, shares=True),
+    "preact": BlockKind(("width", "groups"), normed=True, shares=True, inner=True),
+    "bottleneck": BlockKind(
+        ("expansion", "widen", "width", "groups"), normed=True, shares=True, inner=True
+    ),
     "postact": BlockKind(("width", "groups"), normed=True),
     "postact_bottleneck": BlockKind(("expansion", "widen", "width", "groups"), normed=True),
     "mlp": BlockKind(("expansion", "width"), maps="vector"),
@@ -39,6 +43,7 @@ BLOCKS: dict[str, BlockKind] = {
     "antisymmetric": BlockKind(),
     "damped_antisymmetric": BlockKind(("per_mille",)),
     "lipschitz": BlockKind(("width", "per_cent")),
+    "ode": BlockKind(timed=True),
 }
 """Every registered block; ``network/blocks.py`` holds the module of each."""
 

@@ -18,6 +18,7 @@ from schemegen.scheme.expressions import coefficient
 from schemegen.scheme.model import Coefficient, Drift, Expectation, Schedule, State
 from schemegen.scheme.names import Names
 from schemegen.scheme.report import Report
+from schemegen.scheme.times import TIME
 
 __all__ = [
     "CLAIMS",
@@ -85,7 +86,9 @@ def states(names: Names, node: Declaration) -> tuple[State, ...]:
 def drifts(names: Names, node: Declaration) -> tuple[Drift, ...]:
     """Return the drifts of ``drift f(u): block NAME, weights per step, norm_stats shared``."""
     report = names.report
-    attributes = Attributes(report, "drift", node.attributes, ("block", "weights", "norm_stats"))
+    attributes = Attributes(
+        report, "drift", node.attributes, ("block", "weights", "norm_stats", "inner")
+    )
     block = "preact"
     if "block" in attributes:
         value = attributes.single("block")
@@ -95,6 +98,10 @@ def drifts(names: Names, node: Declaration) -> tuple[Drift, ...]:
             attributes.wrong(attributes["block"], "`block` takes the name of a block")
     weights = attributes.word("weights", ("step", "stage", "call", "network"), "step", filler="per")
     norm_stats = attributes.word("norm_stats", ("stage", "shared"), "stage", filler="per")
+    noise = attributes.single("inner")
+    if noise is not None and not isinstance(noise, Name):
+        attributes.wrong(attributes["inner"], "`inner` takes the name of a noise")
+    inner = noise.id if isinstance(noise, Name) else ""
     found = []
     for target in node.targets:
         if target.arguments is None:
@@ -107,17 +114,44 @@ def drifts(names: Names, node: Declaration) -> tuple[Drift, ...]:
             report.poisoned |= {target.name.id}
             continue
         if names.declare(target.name, "drift"):
+            timed = takes_time(names, target)
             arguments = tuple(item.id for item in target.arguments)
             found.append(
-                Drift(target.name.id, arguments, target.name.span, block, weights, norm_stats)
+                Drift(
+                    target.name.id,
+                    arguments[:-1] if timed else arguments,
+                    target.name.span,
+                    block,
+                    weights,
+                    norm_stats,
+                    timed,
+                    inner,
+                )
             )
+            if timed:
+                names.values["t"] = TIME
     return tuple(found)
 
 
+def takes_time(names: Names, target: Target) -> bool:
+    """Whether the last of several arguments is ``t``, the time: ``t`` names nothing else in the scheme."""
+    arguments = target.arguments or ()
+    return len(arguments) > 1 and arguments[-1].id == "t" and "t" not in names.kinds
+
+
 def drift_arguments(names: Names, node: Declaration) -> None:
-    """Report arguments of drifts that are no states."""
+    """Report arguments of drifts that are no states, and an ``inner`` that is no noise."""
+    for attribute in node.attributes:
+        name = attribute.values[0] if attribute.values else None
+        if attribute.name.id != "inner" or not isinstance(name, Name):
+            continue
+        if names.kinds.get(name.id) != "noise":
+            known = names.of_kind("noise")
+            message = f"`{name.id}` is not a noise"
+            names.report.unknown("E0301", message, name.id, name.span, known, "noise")
     for target in node.targets:
-        for item in target.arguments or ():
+        arguments = target.arguments or ()
+        for item in arguments[:-1] if takes_time(names, target) else arguments:
             if names.kinds.get(item.id) != "state":
                 names.report.unknown(
                     "E0301",

@@ -20,6 +20,7 @@ from schemegen.scheme.scopes import (
     is_tensor,
     warn_nonlinear,
 )
+from schemegen.scheme.times import check_times
 
 __all__ = ["equations"]
 
@@ -36,7 +37,7 @@ def equations(
     """Return the checked equations of a step, or None after reporting what is wrong with them."""
     report = names.report
     before = len(report.diagnostics)
-    arity = {drift.name: len(drift.arguments) for drift in drifts}
+    arity = {drift.name: len(drift.arguments) + drift.timed for drift in drifts}
     arity.update((item.name, len(item.arguments)) for item in known_maps)
     state_names = {item.name for item in states}
     local_places = _locals(names, node)
@@ -47,6 +48,7 @@ def equations(
         scope.reads_next = {}
         if check_names(scope, assignment.value):
             check_coefficients(scope, assignment.value)
+            check_times(names, assignment.value, drifts)
         warn_nonlinear(scope, assignment.value)
         _implicit(names, scope, assigned, has_solver=has_solver)
         _assign(names, scope, assignment, assigned)

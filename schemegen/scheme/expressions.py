@@ -20,7 +20,7 @@ from schemegen.diagnostics import Span
 from schemegen.language.nodes import Binary, Call, Expression, Index, Name, Number, Unary
 from schemegen.scheme.report import Report
 
-__all__ = ["FUNCTIONS", "coefficient", "degree", "format_exact", "shortened"]
+__all__ = ["FUNCTIONS", "REDUCTIONS", "coefficient", "degree", "format_exact", "shortened"]
 
 LONG_QUOTIENT = re.compile(r"\d{20,}/\d{20,}")
 
@@ -45,6 +45,7 @@ FUNCTIONS: dict[str, tuple[int, Callable[..., sympy.Expr]]] = {
     "min": (2, sympy.Min),
     "max": (2, sympy.Max),
 }
+REDUCTIONS = ("std",)  # one number of a whole tensor, batch included; coefficients have none
 
 
 class _RefusedError(Exception):

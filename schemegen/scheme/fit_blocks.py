@@ -26,6 +26,8 @@ def fit_blocks(report: Report, scheme: Scheme, spec: NetworkSpec, given: frozens
         if drift.block not in given:
             _maps(report, spec, drift)
             _divides(report, scheme, spec, drift)
+            _takes_time(report, spec, drift)
+        _inner(report, scheme, spec, drift, given)
     _norm_statistics(report, scheme, spec)
     _drops(report, scheme, spec)
     _drawn(report, scheme, spec)
@@ -173,8 +175,6 @@ def _norm_statistics(report: Report, scheme: Scheme, spec: NetworkSpec) -> None:
 def _drops(report: Report, scheme: Scheme, spec: NetworkSpec) -> None:
     """Report ``drop(b)`` in a block where ``b`` is no noise, or one that a block cannot draw."""
     noises = {item.name: item for item in scheme.noises}
-    learnable = {item.symbol: item.name for item in scheme.params if item.learnable}
-    schedules = {item.symbol: item.name for item in scheme.schedules}
     used = {drift.block: drift for drift in scheme.drifts}
     for block in spec.blocks:
         for layer in block.layers:
@@ -190,26 +190,75 @@ def _drops(report: Report, scheme: Scheme, spec: NetworkSpec) -> None:
                     "noise",
                 )
                 continue
-            noise = noises[layer.draws]
-            symbols = set().union(*(item.free_symbols for item in noise.arguments))
-            told = sorted(learnable[item] for item in symbols if item in learnable)
-            if told:
-                reason, cure = f"`{told[0]}` is learnable", "use a const or a schedule"
-            elif noise.backward != "same":
-                reason = f"it has `backward {noise.backward}`"
-                cure = "let it multiply the drift in the equations"
-            elif used[block.name].weights == "network" and symbols & set(schedules):
-                name = sorted(schedules[item] for item in symbols & set(schedules))[0]
-                reason = f"`{name}` changes from step to step and the block does not"
-                cure = "use a const, or `weights per step`"
-            else:
-                continue
-            report.add("E0608", f"a block cannot draw `{noise.name}`: {reason}", layer.span, cure)
+            reason, cure = _undrawable(scheme, noises[layer.draws], used[block.name])
+            if reason:
+                message = f"a block cannot draw `{layer.draws}`: {reason}"
+                report.add("E0608", message, layer.span, cure)
+
+
+def _undrawable(scheme: Scheme, noise: Noise, drift: Drift) -> tuple[str, str]:
+    """Return why the block of a drift cannot draw a noise, and what to do; empty where it can."""
+    learnable = {item.symbol: item.name for item in scheme.params if item.learnable}
+    schedules = {item.symbol: item.name for item in scheme.schedules}
+    symbols = set().union(*(item.free_symbols for item in noise.arguments))
+    told = sorted(learnable[item] for item in symbols if item in learnable)
+    if told:
+        return f"`{told[0]}` is learnable", "use a const or a schedule"
+    if noise.backward != "same":
+        cure = "let it multiply the drift in the equations"
+        return f"it has `backward {noise.backward}`", cure
+    if drift.weights == "network" and symbols & set(schedules):
+        name = sorted(schedules[item] for item in symbols & set(schedules))[0]
+        reason = f"`{name}` changes from step to step and the block does not"
+        return reason, "use a const, or `weights per step`"
+    return "", ""
+
+
+def _takes_time(report: Report, spec: NetworkSpec, drift: Drift) -> None:
+    """Report a drift `f(u, t)` with a block that takes no time, and the other way round (E0608)."""
+    block = chosen(spec, drift)
+    if block is None:
+        return
+    kind = BLOCKS.get(block.kind)
+    takes = any(layer.name == "time" for layer in block.layers) if kind is None else kind.timed
+    if takes == drift.timed:
+        return
+    gives, cure = "gives it none", f"declare `{drift.name}({', '.join(drift.arguments)}, t)`"
+    if drift.timed:
+        gives = "gives it `t`"
+        cure = "use block `ode`, or a `seq [..]` with a layer `time` before a kernel"
+    message = f"block `{drift.block}` takes {'the' if takes else 'no'} time, `{drift.name}` {gives}"
+    report.add("E0608", message, word_span(drift.span, drift.block), cure)
+
+
+def _inner(
+    report: Report, scheme: Scheme, spec: NetworkSpec, drift: Drift, given: frozenset[str]
+) -> None:
+    """Report ``inner m`` where the block has no place for it, or cannot draw it (E0608)."""
+    noise = next((item for item in scheme.noises if item.name == drift.inner), None)
+    block = chosen(spec, drift)
+    if noise is None or (block is None and drift.block not in given):
+        return
+    span = word_span(drift.span, f"inner {noise.name}")
+    fits = block is not None and drift.block not in given
+    if block is not None and fits:
+        kind = BLOCKS.get(block.kind)
+        kernels = any(LAYERS[layer.name].kernel for layer in block.layers)
+        fits = kernels if kind is None else kind.inner
+    if not fits:
+        known = ", ".join(f"`{name}`" for name, kind in BLOCKS.items() if kind.inner)
+        message = f"block `{drift.block}` has no place inside for `{noise.name}`"
+        report.add("E0608", message, span, f"use one of {known}, or a `seq [..]` with a kernel")
+    elif (why := _undrawable(scheme, noise, drift))[0]:
+        report.add("E0608", f"a block cannot draw `{noise.name}`: {why[0]}", span, why[1])
 
 
 def _drawn(report: Report, scheme: Scheme, spec: NetworkSpec) -> None:
     """Report noises that neither the equations nor a block of the network draw (E0614)."""
     in_blocks = {layer.draws for drift in scheme.drifts for layer in _layers_of(spec, drift)}
+    in_blocks |= {drift.inner for drift in scheme.drifts}
+    if in_blocks - {item.name for item in scheme.noises} - {"", None}:
+        return  # a name that is no noise was reported, and may stand for the one that is not drawn
     for noise in scheme.noises:
         if noise.name not in in_blocks and not _in_equations(scheme, noise):
             message = f"no block of `{spec.name}` that `{scheme.name}` uses draws its noise `{noise.name}`"

@@ -20,7 +20,7 @@ class LayerKind:
 
     ``least`` and ``most`` count its arguments, whole numbers; a ``kernel`` leads from one width to another;
     ``maps`` is ``image`` or ``vector`` where it takes only these; ``reshapes`` where it never keeps the extent;
-    ``stem`` where it stands in stems alone.
+    ``stem`` where it stands in stems alone, ``block`` where in blocks alone.
     """
 
     least: int = 0
@@ -29,6 +29,7 @@ class LayerKind:
     maps: str = ""
     reshapes: bool = False
     stem: bool = False
+    block: bool = False
 
 
 LAYERS: dict[str, LayerKind] = {
@@ -40,6 +41,7 @@ LAYERS: dict[str, LayerKind] = {
     "bn": LayerKind(),
     "groupnorm": LayerKind(1, 1),  # groups
     "layernorm": LayerKind(),
+    "time": LayerKind(maps="image", block=True),
     "drop": LayerKind(1, 1),  # a share, or the name of a noise
     "maxpool": LayerKind(1, 2, maps="image", reshapes=True),  # size, stride
     "avgpool": LayerKind(0, 1, maps="image", reshapes=True),  # size; all of the image without

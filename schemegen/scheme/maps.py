@@ -17,6 +17,7 @@ from schemegen.scheme.scopes import (
     check_names,
     warn_nonlinear,
 )
+from schemegen.scheme.times import check_times
 
 __all__ = ["CALLS", "MAPS", "maps"]
 
@@ -29,7 +30,7 @@ def maps(
 ) -> tuple[MapDefinition, ...]:
     """Return the maps of a scheme; one may call only earlier ones, so that it ends (E0310)."""
     report = names.report
-    arity = {drift.name: len(drift.arguments) for drift in drifts}
+    arity = {drift.name: len(drift.arguments) + drift.timed for drift in drifts}
     calls: dict[str, int] = dict.fromkeys(arity, 1)
     found: list[MapDefinition] = []
     if len(nodes) > MAPS:
@@ -64,6 +65,7 @@ def maps(
             report.poisoned |= {node.name.id}
             continue
         check_coefficients(scope, node.body)
+        check_times(names, node.body, drifts)
         warn_nonlinear(scope, node.body)
         total = sum(calls.get(part.name, 0) for part in parts(node.body) if isinstance(part, Call))
         if total > CALLS:

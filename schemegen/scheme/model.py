@@ -63,7 +63,8 @@ class Drift:
     ``weights``: ``step`` (all evaluations of a step share one set), ``stage`` (a set for each stage
     equation), ``call`` (a set for each evaluation), ``network`` (one set for all steps of equal
     shape). ``norm_stats``: batch-norm statistics of repeated evaluations, ``stage`` (own) or
-    ``shared``.
+    ``shared``. ``timed``: it takes the time after its states, ``f(u, t)``.
+    ``inner``: the noise that multiplies inside the branch, before its last kernel.
     """
 
     name: str
@@ -72,6 +73,8 @@ class Drift:
     block: str = "preact"
     weights: str = "step"
     norm_stats: str = "stage"
+    timed: bool = False
+    inner: str = ""
 
 
 @dataclass(frozen=True, slots=True)

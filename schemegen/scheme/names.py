@@ -8,7 +8,7 @@ import sympy
 
 from schemegen.diagnostics import Label, Span
 from schemegen.language.nodes import Name
-from schemegen.scheme.expressions import FUNCTIONS
+from schemegen.scheme.expressions import FUNCTIONS, REDUCTIONS
 from schemegen.scheme.report import Report
 
 __all__ = ["RESERVED", "Names"]
@@ -44,7 +44,7 @@ class Names:
                 f"choose another name{way}",
             )
             return False
-        if text in FUNCTIONS:
+        if text in FUNCTIONS or text in REDUCTIONS:
             self.report.add(
                 "E0303",
                 f"`{text}` is reserved for the function of that name",

@@ -18,8 +18,15 @@ AFTER = ("relu",)
 
 
 def _outside(report: Report, layers: tuple[Layer, ...]) -> None:
-    """Report draws of a scheme's noise in the stem or head, which are not part of any step."""
+    """Report draws of a scheme's noise, and the time, in the stem or head, which are not part of any step."""
     for layer in layers:
+        if LAYERS[layer.name].block:
+            report.add(
+                "E0608",
+                f"`{layer.name}` stands outside a block, where there is no time of a step",
+                layer.span,
+                "move it into the block of a drift `f(u, t)`",
+            )
         if layer.draws is not None:
             report.add(
                 "E0608",

@@ -16,7 +16,7 @@ from schemegen.language.nodes import (
     Number,
     Unary,
 )
-from schemegen.scheme.expressions import FUNCTIONS, coefficient
+from schemegen.scheme.expressions import FUNCTIONS, REDUCTIONS, coefficient
 from schemegen.scheme.mentions import parts
 from schemegen.scheme.multisteps import HISTORY
 from schemegen.scheme.names import RESERVED, Names
@@ -144,10 +144,19 @@ def _check_call(scope: Scope, node: Call) -> None:
     count = scope.arity.get(node.name)
     if count is None and node.name in FUNCTIONS:
         count = FUNCTIONS[node.name][0]
+    if count is None and node.name in REDUCTIONS:
+        count = 1
+        if len(node.arguments) == 1 and not is_tensor(scope, node.arguments[0]):
+            report.add(
+                "E0316",
+                f"`{node.name}` is of a tensor, `{node.arguments[0].span.text}` is a number",
+                node.span,
+                f"write `{node.name}(u[n])`",
+            )
     if count is None:
         if scope.names.kinds.get(node.name) == "map":
             return  # a map that is declared later or calls itself: reported where maps are checked
-        known = set(scope.arity) | set(FUNCTIONS)
+        known = set(scope.arity) | set(FUNCTIONS) | set(REDUCTIONS)
         report.unknown(
             "E0301",
             f"`{node.name}` is not declared",
@@ -182,7 +191,7 @@ def warn_nonlinear(scope: Scope, root: Expression) -> None:
     """Warn of products, quotients, powers and functions of tensors (W0312)."""
     report = scope.names.report
     for node in parts(root):
-        if isinstance(node, Call) and node.name in FUNCTIONS:
+        if isinstance(node, Call) and (node.name in FUNCTIONS or node.name in REDUCTIONS):
             if any(is_tensor(scope, item) for item in node.arguments):
                 report.add(
                     "W0312",

@@ -104,7 +104,7 @@ class Builder:
         self.generated: set[str] = set()
         self._taken = {*(names or ())}
         self._calls: dict[str, int] = {}
-        self._known: dict[tuple[str, tuple[str, ...], int], str] = {}
+        self._known: dict[tuple[str, tuple[str, ...], int, Coefficient], str] = {}
         self._combined: dict[tuple[tuple[str, Coefficient], ...], str] = {}
 
     def fresh(self, base: str) -> str:
@@ -143,17 +143,26 @@ class Builder:
         return self._combined[key]
 
     def evaluate(
-        self, field: str, at: tuple[str, ...], origin: Origin, *, name: str = "", stage: int = 0
+        self,
+        field: str,
+        at: tuple[str, ...],
+        origin: Origin,
+        *,
+        name: str = "",
+        stage: int = 0,
+        time: Coefficient = ZERO,
     ) -> str:
         """Write the drift ``field`` at the values ``at`` and return its value's name.
 
         ``stage`` numbers the stage equation, for ``weights per stage``. An evaluation with the same
-        weights at the same values is not written twice.
+        weights at the same values, and at the same time ``t + time h`` if the drift takes it, is not
+        written twice.
         """
         mode = self.drifts[field].weights
         call = self._calls.get(field, 0)
         weights = {"stage": stage, "call": call}.get(mode, 0)
-        key = (field, at, weights)
+        time = canonical(time) if self.drifts[field].timed else ZERO
+        key = (field, at, weights, time)
         if key in self._known:
             return self._known[key]
         if not name:
@@ -162,7 +171,7 @@ class Builder:
         self._taken.add(name)
         self._calls[field] = call + 1
         self._known[key] = name
-        self.equations.append(Evaluate(name, field, at, call, weights, origin))
+        self.equations.append(Evaluate(name, field, at, call, weights, origin, time))
         return name
 
     def apply(self, function: str, at: tuple[str, ...], origin: Origin) -> str:
@@ -171,7 +180,7 @@ class Builder:
         while name in self.drifts:
             name += "_"
         self.pointwise.setdefault(name, Field(name, "pointwise", (), function=function))
-        key = (name, at, 0)
+        key = (name, at, 0, ZERO)
         if key not in self._known:
             call = self._calls.get(name, 0)
             self._calls[name] = call + 1
@@ -221,6 +230,8 @@ def drift_fields(drifts: tuple[Drift, ...]) -> tuple[Field, ...]:
             drift.block,
             drift.weights,
             drift.norm_stats,
+            timed=drift.timed,
+            inner=drift.inner,
         )
         for drift in drifts
     )

@@ -40,8 +40,9 @@ def _lines(statement: Statement) -> list[str]:
     match statement:
         case Combine(target, terms, _):
             return [f"{target} := {_sum(terms)}"]
-        case Evaluate(target, field, at, call, weights, _):
-            return [f"{target} := {field}({', '.join(at)})  # call {call}, weights {weights}"]
+        case Evaluate(target, field, at, call, weights, _, time):
+            when = f", t + ({sympy.sstr(time)})*h" if time != 0 else ""
+            return [f"{target} := {field}({', '.join(at)}{when})  # call {call}, weights {weights}"]
         case Solve(targets, inner, solver, guess, _):
             head = f"solve {', '.join(targets)} by {solver.method}, {solver.iterations} iterations"
             guesses = [

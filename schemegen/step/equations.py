@@ -15,6 +15,7 @@ from schemegen.diagnostics import InternalError
 from schemegen.language import nodes
 from schemegen.scheme.expressions import FUNCTIONS
 from schemegen.scheme.model import Coefficient, Equations, MapDefinition
+from schemegen.scheme.times import TIME, abscissa
 from schemegen.step.builder import (
     ONE,
     ZERO,
@@ -49,7 +50,7 @@ class _Reader:
         self.builder = builder
         self.maps: dict[str, MapDefinition] = {item.name: item for item in update.maps}
         self.damped = damped
-        self.scalars: dict[str, Coefficient] = {"h": H, **dict(builder.scheme.constants)}
+        self.scalars: dict[str, Coefficient] = {"h": H, "t": TIME, **dict(builder.scheme.constants)}
         scheme = builder.scheme
         self.scalars |= {item.name: item.symbol for item in scheme.params}
         self.scalars |= {item.name: item.symbol for item in scheme.schedules}
@@ -162,7 +163,10 @@ class _Reader:
         """Return the value of a drift, a map or a function of ``node.arguments``."""
         arguments = [self.linear(item, bound) for item in node.arguments]
         if node.name in self.builder.drifts:
-            return self.drift(node.name, arguments, name)
+            time: Coefficient = ZERO
+            if self.builder.drifts[node.name].timed:
+                time = abscissa(_scalar(arguments.pop()) or ZERO) or ZERO
+            return self.drift(node.name, arguments, name, time)
         if node.name in self.maps:
             definition = self.maps[node.name]
             values = [
@@ -177,8 +181,11 @@ class _Reader:
             return {ONES: FUNCTIONS[node.name][1](*scalars)}
         return self.pointwise(node.name, arguments)
 
-    def drift(self, field: str, arguments: list[Linear], name: str) -> Linear:
-        """Return the drift at ``arguments``; a slope at earlier states is the one kept then."""
+    def drift(self, field: str, arguments: list[Linear], name: str, time: Coefficient) -> Linear:
+        """Return the drift at ``arguments`` and the time ``t + time h``.
+
+        A slope at earlier states is the one kept then.
+        """
         at = tuple(self.builder.value(item, "y", self.origin) for item in arguments)
         offsets = [offset(value) for value in at]
         known = [item for item in offsets if item is not None]
@@ -191,7 +198,7 @@ class _Reader:
             if self.number not in stages:
                 stages.append(self.number)
             stage = stages.index(self.number)
-            slope = self.builder.evaluate(field, at, self.origin, name=name, stage=stage)
+            slope = self.builder.evaluate(field, at, self.origin, name=name, stage=stage, time=time)
         lead = len(self.builder.states) == 1 and field == next(iter(self.builder.drifts))
         return self.damped.field(slope, at[0], lead=lead)
 

@@ -7,6 +7,7 @@ from it in order. States and named stages are preferred as feedback to values th
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import networkx as nx
 
@@ -153,9 +154,8 @@ def _reading(equation: Equation, names: dict[str, str]) -> Equation:
         case Combine(target, terms, origin):
             changed = tuple(Term(t.coefficient, names.get(t.value, t.value)) for t in terms)
             return Combine(target, changed, origin)
-        case Evaluate(target, field, at, call, weights, origin):
-            read = tuple(names.get(value, value) for value in at)
-            return Evaluate(target, field, read, call, weights, origin)
+        case Evaluate(at=at):
+            return replace(equation, at=tuple(names.get(value, value) for value in at))
 
 
 def renamed(equation: Equation, names: dict[str, str]) -> Equation:
@@ -163,5 +163,5 @@ def renamed(equation: Equation, names: dict[str, str]) -> Equation:
     match _reading(equation, names):
         case Combine(target, terms, origin):
             return Combine(names.get(target, target), terms, origin)
-        case Evaluate(target, field, at, call, weights, origin):
-            return Evaluate(names.get(target, target), field, at, call, weights, origin)
+        case Evaluate(target=target) as changed:
+            return replace(changed, target=names.get(target, target))

@@ -9,12 +9,14 @@ import sympy
 
 from schemegen.diagnostics import InternalError
 from schemegen.exact import is_zero
+from schemegen.scheme.times import TIME
 from schemegen.step.arithmetic import Arithmetic, Number
 from schemegen.step.program import (
     ONES,
     Combine,
     Evaluate,
     Field,
+    H,
     Program,
     Solve,
     Statement,
@@ -39,6 +41,8 @@ def run(
 ) -> dict[str, Number]:
     """Return every value of one step by name.
 
+    A drift that takes the time gets it last where ``arithmetic`` knows the symbol ``t``, the time of the
+    step; where it does not, the field is taken as one that does not change with the time.
     ``values`` holds the states ``u[n]`` and the inputs by name; ``fields`` the drifts, as a function of
     their arguments or as a sequence of functions, one for each set of weights. ``implicit="exact"`` solves
     every implicit group of linear fields exactly, whatever its solver; otherwise each solver does what
@@ -80,7 +84,7 @@ class _Machine:
         match statement:
             case Combine(target, terms, _):
                 known[target] = self.sum(terms, known)
-            case Evaluate(target, _, at, _, _, _):
+            case Evaluate(target, _, at):
                 known[target] = self.evaluate(statement, [known[value] for value in at])
             case Solve(targets):
                 solved = self.solve(statement, known)
@@ -100,6 +104,9 @@ class _Machine:
             return self.arithmetic.apply(field.function, arguments)
         function = self.functions[statement.field]
         chosen = function if callable(function) else function[statement.weights]
+        if field.timed and "t" in self.arithmetic.symbols:
+            time = self.arithmetic.coefficient(TIME + statement.time * H)
+            return chosen(*arguments, time)
         return chosen(*arguments)
 
     def solve(self, statement: Solve, known: dict[str, Number]) -> list[Number]:

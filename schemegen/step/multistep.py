@@ -41,4 +41,5 @@ def _slope(builder: Builder, field: str, value: str, column: int, origin: Origin
         present = tuple(shifted(item, column - 1) for item in at)
         return builder.remember(field, present, column - 1, origin)
     name = f"{field}({', '.join(at)})"
-    return builder.evaluate(field, at, Origin(origin.span, name), name=name, stage=1 - column)
+    here, time = Origin(origin.span, name), number(1 - column)
+    return builder.evaluate(field, at, here, name=name, stage=1 - column, time=time)

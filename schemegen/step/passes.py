@@ -80,13 +80,13 @@ def share_evaluations(program: Program, kept: Sequence[str] = ()) -> Program:
     The evaluations inside a solve are left alone: their arguments change from sweep to sweep.
     """
     fixed = {*outputs(program), *kept}
-    known: dict[tuple[str, tuple[str, ...], int], str] = {}
+    known: dict[tuple[object, ...], str] = {}
     names: dict[str, str] = {}
     result: list[Statement] = []
     for statement in program.statements:
         item = renamed(statement, names)
         if isinstance(item, Evaluate):
-            key = (item.field, item.at, item.weights)
+            key = (item.field, item.at, item.weights, item.time)
             first = known.setdefault(key, item.target)
             if first != item.target and item.target not in fixed:
                 names[item.target] = first
@@ -112,8 +112,8 @@ def renamed(statement: Statement, names: dict[str, str]) -> Statement:
     match statement:
         case Combine(target, items, origin):
             return Combine(name(target), terms(items), origin)
-        case Evaluate(target, field, at, call, weights, origin):
-            return Evaluate(name(target), field, tuple(map(name, at)), call, weights, origin)
+        case Evaluate(target=target, at=at):
+            return replace(statement, target=name(target), at=tuple(map(name, at)))
         case Solve(targets, inner, solver, guess, origin):
             changed = (renamed(item, names) for item in inner)
             body = tuple(item for item in changed if not isinstance(item, Solve))

@@ -78,7 +78,8 @@ class Evaluate:
     """``target = F(at, ..)``: a drift, or a pointwise function (field kind ``pointwise``).
 
     ``call`` numbers the evaluations of this field within the step from 0. ``weights`` numbers the
-    set of weights used within the step: 0 where all evaluations share one.
+    set of weights used within the step: 0 where all evaluations share one. ``time`` is c of the time
+    ``t + c h`` at which a drift that takes the time is evaluated.
     """
 
     target: str
@@ -87,6 +88,7 @@ class Evaluate:
     call: int
     weights: int
     origin: Origin
+    time: Coefficient = sympy.S.Zero
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +118,7 @@ class Field:
     ``kind`` ``drift``: trainable, with ``block``, ``weights`` and ``norm_stats`` as in the scheme;
     ``kind`` ``pointwise``: a fixed function of tensors, named in ``function`` (``tanh``,
     ``multiply``, ..), through which no B-series passes. ``states`` are the states its arguments
-    stand for.
+    stand for; with ``timed`` the time follows them.
     """
 
     name: str
@@ -127,6 +129,8 @@ class Field:
     weights: str = "step"
     norm_stats: str = "stage"
     function: str = ""
+    timed: bool = False
+    inner: str = ""
 
 
 @dataclass(frozen=True, slots=True)

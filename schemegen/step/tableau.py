@@ -38,7 +38,8 @@ def write_tableaus(builder: Builder, update: Tableaus, damped: Damped) -> None:
                 at = (argument,) * len(builder.drifts[field].arguments)
                 name = _slope(builder, field, row, arguments)
                 origin = Origin(_row_span(part, row) or span, name)
-                builder.evaluate(field, at, origin, name=name, stage=row)
+                time = part.tableau.c[row]
+                builder.evaluate(field, at, origin, name=name, stage=row, time=time)
     _write_end(builder, update, arguments, damped)
 
 

@@ -144,12 +144,23 @@ class Walk:
             for number in range(64):
                 block = self.part(stage, index, f"{item.name}_{number + 1}")
                 sets.append(block)
-            single = self.part(stage, index, item.name)
+            single = self.part(stage, index, item.name) or self.shared(stage, index, item.name)
             result[item.name] = [self.function(single if b is None else b) for b in sets]
         return result
 
+    def shared(self, stage: int, index: int, name: str) -> nn.Module | None:
+        """The block of ``weights network`` that a step calls."""
+        for node in self.module.graph.nodes:
+            place = node.meta.get("custom", {})
+            called = node.op == "call_module" and str(node.target).startswith(f"shared_{name}")
+            if called and (place["stage"], place["step"]) == (stage, index):
+                return self.module.get_submodule(str(node.target))
+        return None
+
     def function(self, block: object) -> object:
         def call(*arguments: Tensor) -> Tensor:
+            if not isinstance(arguments[-1], Tensor):
+                return block(torch.cat(arguments[:-1], 1), arguments[-1])  # type: ignore[operator, no-any-return]
             x = torch.cat(arguments, 1)
             counted = any(type(m).__name__ == "StageBatchNorm" for m in block.modules())  # type: ignore[attr-defined]
             return block(x, 0) if counted else block(x)  # type: ignore[operator, no-any-return]
@@ -188,6 +199,7 @@ class Walk:
                 value = values[0] + (values[1] - values[0]) * sympy.Rational(at, max(last, 1))
             symbols[schedule.name] = number(value)
         symbols["h"] = arithmetic.coefficient(sympy.S(self.program.step_size))
+        symbols["t"] = position * symbols["h"]
         return arithmetic
 
     def follow(self, states: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -249,8 +261,12 @@ class Walk:
             if name not in zero:
                 place = f"projection_{name}" if several else "projection"
                 shortcut = self.part(number, index, place)
+                into = value
+                if self.program.transition.bn == "shared":
+                    drift = next(item.name for item in self.program.fields if name in item.states)
+                    into = self.part(number, index, drift).preactivate(value)  # type: ignore[union-attr, operator]
                 # A step that reads the state through its drifts alone has none.
-                values[f"{name}[n]"] = value if shortcut is None else shortcut(value)  # type: ignore[operator]
+                values[f"{name}[n]"] = value if shortcut is None else shortcut(into)  # type: ignore[operator]
         first = next(iter(values.values()))
         return {f"{name}[n]": values.get(f"{name}[n]", torch.zeros_like(first)) for name in states}
 
@@ -272,7 +288,7 @@ class Walk:
             if item.kind == "drift":
                 raw = [states[name] for name in item.states]
                 result[item.name] = [
-                    lambda *_, function=function, raw=raw: function(*raw)
+                    lambda *given, function=function, raw=raw: function(*raw, *given[len(raw) :])
                     for function in plain[item.name]
                 ]
         return result

@@ -129,3 +129,36 @@ def test_a_noise_of_a_block_is_not_unused() -> None:
     assert not [item for item in found if item.code == "W0314"]
     found = diagnose(Source("inside.scheme", text("bernoulli(1/2)", "linear")))
     assert [item.code for item in found if "never used" in item.message] == ["W0314"]
+
+
+@pytest.mark.parametrize(
+    "block", ["preact", "bottleneck", "seq [bn, relu, conv(3), tanh, conv(3)]"]
+)
+def test_inner_noise_is_before_the_last_kernel(block: str) -> None:
+    """``inner m`` draws where ``drop(m)`` before the last kernel would, in registered blocks too."""
+    text = f"""scheme s {{
+  state u
+  drift f(u): block branch, inner m
+  noise m: bernoulli(1/2), scope sample
+  step {{ u[n+1] = u[n] + h*f(u[n]) }}
+}}
+network one "" {{
+  input: shape [1, 8, 8], classes 3
+  block branch: {block}
+  stem: conv(3), width 8
+  stage: width 8, steps 1
+  head: avgpool, linear
+}}
+"""
+    model = schemegen.build(from_text(text), "one").train()
+    f = model.get_submodule("stage1.0.f")
+    seen = {}
+    kernels = [item for item in f.modules() if isinstance(item, torch.nn.Conv2d)]
+    kernels[-1].register_forward_pre_hook(lambda _module, args: seen.update(last=args[0]))
+    x = torch.randn(64, 1, 8, 8)
+    model(x)
+    alive = seen["last"].flatten(1).abs().sum(1) > 0
+    assert 15 < int(alive.sum()) < 49
+    model.eval()
+    model(x)
+    assert bool((seen["last"].flatten(1).abs().sum(1) > 0).all())

@@ -44,6 +44,12 @@ def exactly_solved(scheme: Scheme) -> Scheme:
     )
 
 
+def silenced(scheme: Scheme) -> Scheme:
+    """Let noise that is drawn in evaluation too be its mean there, as the interpreter takes it."""
+    noises = (replace(n, active="train", evaluation="mean") for n in scheme.noises)
+    return replace(scheme, noises=tuple(noises))
+
+
 def spec_for(program: Program, steps: int = 2):
     return network((4, program.history + steps, 1), (8, 2, 2))
 
@@ -57,7 +63,7 @@ def model_of(source: str) -> torch.nn.Module:
 @pytest.mark.parametrize("path", SCHEMES, ids=lambda path: path.stem)
 def test_network_is_the_interpreter(path: Path) -> None:
     for scheme in schemes(path):
-        program = lower(exactly_solved(scheme))
+        program = lower(silenced(exactly_solved(scheme)))
         spec = spec_for(program)
         assert compare(program, spec, emit_graph(program, spec)) < 1e-12
 

@@ -192,6 +192,99 @@ def poly(literal: bool) -> Callable[[Weights, Tensor], Tensor]:
     return run
 
 
+Draw = Callable[[Tensor], Tensor]
+
+
+def noisy(
+    step: Callable[[Tensor, Callable[[Tensor], Tensor], Draw], Tensor],
+    draw: Draw,
+    change: str = "noisy",
+    shared: bool = False,
+    branch: Callable[..., Tensor] = preact,
+) -> Callable[[Weights, Tensor], Tensor]:
+    """``u = step(u, f, draw)``, one draw a step, in the order of the steps.
+
+    At a change of shape the step is taken from the projection, its branch from the value before, or the block
+    is ``plain``. ``shared``: the projection has the first BN-ReLU of the block.
+    """
+
+    def run(w: Weights, x: Tensor) -> Tensor:
+        u = stem(w, x)
+        for stage, (_, steps, stride) in enumerate(TINY, start=1):
+            for index in range(steps):
+                key = f"stage{stage}.{index}"
+                f = lambda at, s=1, key=key: branch(w, f"{key}.f", at, s)  # noqa: E731
+                if stage == 1 or index:
+                    u = step(u, f, draw)
+                    continue
+                slope = f(u, stride)
+                if shared:
+                    own = F.relu(bn(w, f"{key}.f.bn1", u))
+                    skip = F.conv2d(own, w[f"{key}.projection.conv.weight"], None, stride)
+                else:
+                    skip = projection(w, f"{key}.projection", u, stride)
+                plain = change == "plain"
+                u = skip + slope if plain else step(skip, lambda _, slope=slope: slope, draw)
+        return head(w, u)
+
+    return run
+
+
+def kept(u: Tensor) -> Tensor:
+    return torch.empty_like(u).bernoulli_(0.8) / 0.8
+
+
+def inner(w: Weights, key: str, x: Tensor, stride: int = 1) -> Tensor:
+    """The pre-activation branch with dropout before its last convolution."""
+    x = F.conv2d(F.relu(bn(w, f"{key}.bn1", x)), w[f"{key}.conv1.weight"], None, stride, 1)
+    x = F.relu(bn(w, f"{key}.bn2", x))
+    return F.conv2d(x * kept(x), w[f"{key}.conv2.weight"], None, 1, 1)
+
+
+def gauss(axes: int) -> Draw:
+    """N(0, 1) for each of the first ``axes`` axes."""
+    return lambda u: u.new_empty([n if i < axes else 1 for i, n in enumerate(u.shape)]).normal_()
+
+
+def en_step(u: Tensor, f: Callable[[Tensor], Tensor], draw: Draw) -> Tensor:
+    y = u + f(u)
+    return y + draw(u) * torch.std(y) / 10
+
+
+NOISY = {
+    "dropout": noisy(lambda u, f, d: u + d(u) * f(u), kept),
+    "dropout_inner": noisy(lambda u, f, d: u + f(u), kept, branch=inner),
+    "dropout_state": noisy(lambda u, f, d: d(u) * u + f(u), kept),
+    "dropout_input": noisy(lambda u, f, d: u + f(d(u) * u), kept, change="plain"),
+    "euler_maruyama": noisy(lambda u, f, d: u + f(u) + d(u) / 10, gauss(4)),
+    "gaussian_noise_channel": noisy(lambda u, f, d: u + f(u) + d(u) / 10, gauss(2)),
+    "gaussian_noise_sample": noisy(lambda u, f, d: u + f(u) + d(u) / 10, gauss(1)),
+    "gaussian_dropout": noisy(lambda u, f, d: u + (1 + d(u) / 2) * f(u), gauss(4)),
+    "en_resnet": noisy(en_step, gauss(4), shared=True),
+}
+
+
+@pytest.mark.parametrize("name", NOISY)
+def test_noise_is_where_it_is_published(name: str) -> None:
+    """With the same draws, outputs and gradients (through the deviation of a batch too) are the same."""
+    model = randomised(schemegen.build(name, "tiny")).train()
+    weights = dict(model.named_parameters())
+    found = []
+    for run in (model, lambda x: NOISY[name](weights, x)):
+        torch.manual_seed(0)
+        model.zero_grad()
+        y = run(images())
+        y.square().sum().backward()
+        found.append((y.detach(), [p.grad.clone() for p in weights.values() if p.grad is not None]))
+    torch.testing.assert_close(found[0][0], found[1][0], rtol=1e-12, atol=1e-12)
+    assert len(found[0][1]) == len(found[1][1]) > 10
+    for mine, theirs in zip(found[0][1], found[1][1], strict=True):
+        torch.testing.assert_close(mine, theirs, rtol=1e-9, atol=1e-9)
+    model.eval()
+    again = [model(images()) for _ in range(2)]
+    assert torch.equal(*again) is (name != "en_resnet")
+
+
 REFERENCES = {
     "hamiltonian": hamiltonian,
     "midpoint_net": midpoint,
