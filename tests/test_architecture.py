@@ -20,7 +20,7 @@ PACKAGE = Path(schemegen.__file__).parent
 LAYERS = (
     "diagnostics", "resources", "files", "sources", "exact", "language", "series", "scheme", "step",
     "analysis", "verification", "report", "network", "backends", "training", "values", "selection",
-    "artifacts", "walk", "pipeline", "saving", "running", "diagnosis", "comparison", "timm_models",
+    "artifacts", "walk", "pipeline", "saving", "running", "trained", "diagnosis", "comparison", "timm_models",
     "cli",
 )  # fmt: skip
 ONLY_DIAGNOSTICS = ("render", "explanations")
@@ -41,6 +41,7 @@ FROM_NETWORK_ON = {
     "pipeline",
     "saving",
     "running",
+    "trained",
     "diagnosis",
     "comparison",
     "timm_models",
@@ -60,6 +61,9 @@ LIBRARIES = {
     "tensorboard": {"training"},
     "scipy": {"diagnosis", "comparison"},
     "click": {"cli"},
+    "PIL": {"training"},
+    "foolbox": set(),  # the tests' yardstick
+    "pyautoattack": {"training"},
     "rich": {"report", "training", "cli"},
     "matplotlib": {"report", "training", "diagnosis"},  # training reads its fonts and draws nothing
     "mpmath": {"analysis", "verification"},

@@ -21,24 +21,15 @@ from schemegen.diagnostics import UsageError
 from schemegen.pipeline import Unit, study
 from schemegen.saving import put, recompiled
 from schemegen.scheme.model import Scheme
+from schemegen.trained import weights_file
 from schemegen.training.checkpoint import difference, read_checkpoint
 from schemegen.training.data import load_data
 from schemegen.training.lyapunov import lyapunov, step_size
 
-__all__ = ["diagnose", "diagnose_run", "weights_file"]
+__all__ = ["diagnose", "diagnose_run"]
 
-LAST = "last.safetensors"
 SPECTRA = 2  # inputs at which spectra are computed
 ON_CIRCLE = 1e-9
-
-
-def weights_file(run: Path) -> Path:
-    """Return the checkpoint of a run: the file itself, or the last one of a folder."""
-    if not run.is_dir():
-        return run
-    if not (run / LAST).exists():
-        raise UsageError(f"no `{LAST}` in `{run}`", "name a run's folder or a .safetensors file")
-    return run / LAST
 
 
 def diagnose_run(

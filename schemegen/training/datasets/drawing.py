@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["CHARACTERS", "PIXELS", "VERSION", "drawn"]
+__all__ = ["CHARACTERS", "PIXELS", "drawn"]
 
 DIGITS = "0123456789"
 CAPITALS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
@@ -21,8 +21,6 @@ CHARACTERS = {
     "glyphs62": DIGITS + CAPITALS + CAPITALS.lower(),
 }
 PIXELS = 32
-VERSION = 1
-"""To be raised with every change of the bytes that are drawn."""
 
 Floats = NDArray[np.float32]
 
@@ -35,8 +33,8 @@ def drawn(
 ) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     """Return ``count`` images ``(count, 3, 32, 32)`` and their labels; image i shows character i modulo classes.
 
-    ``masks`` is ``(fonts, classes, side, side)``. The character in the middle is 14 to 25 pixels high, turned by
-    up to 20 degrees, sheared, stretched by up to 5/4, moved by up to 4 pixels; two others look in from the sides.
+    ``masks`` is ``(fonts, classes, side, side)``. The character in the middle is 12 to 24 pixels high, turned by
+    up to 25 degrees, sheared, stretched by up to 5/4, moved by up to 4 pixels; two others look in from the sides.
     """
     state = np.random.RandomState(seed)
     labels = np.arange(count, dtype=np.int64) % masks.shape[1]
@@ -60,7 +58,7 @@ def _images(
         colour = _colour(ground, state)[:, :, None, None]
         image += cover[:, None] * (colour - image)
     noise = np.frombuffer(state.bytes(2 * image.size), np.uint8).reshape(2, *image.shape)
-    strength = _uniform(state, count, low=0.0, high=0.15)[:, None, None, None]
+    strength = _uniform(state, count, low=0.0, high=0.2)[:, None, None, None]
     image += strength * ((noise[0].astype(np.float32) + noise[1]) / np.float32(255) - 1)
     rounded: NDArray[np.uint8] = np.floor(np.clip(image, 0, 1) * 255 + np.float32(0.5)).astype(
         np.uint8
@@ -77,7 +75,7 @@ def _places(
     rows = np.arange(count)
     for side in (-1.0, 1.0):
         centre = _uniform(state, count, 2, low=-6.0, high=6.0)
-        centre[rows, axis] = np.float32(side) * _uniform(state, count, low=17.0, high=22.0)
+        centre[rows, axis] = np.float32(side) * _uniform(state, count, low=15.0, high=21.0)
         yield state.randint(0, classes, count).astype(np.int64), centre
     yield labels, _uniform(state, count, 2, low=-4.0, high=4.0)
 
@@ -105,7 +103,7 @@ def _colour(ground: Floats, state: np.random.RandomState) -> Floats:
     corner = state.randint(0, 2, (count, 3)).astype(np.float32)
     rows, channel = np.arange(count), state.randint(0, 3, count)
     corner[rows, channel] = ground[rows, channel] < 0.5
-    way = _uniform(state, count, 1, low=0.4, high=0.9)
+    way = _uniform(state, count, 1, low=0.35, high=0.85)
     colour: Floats = ground + way * (corner - ground)
     return colour
 
@@ -122,10 +120,10 @@ def _warped(
     A turn by the angle a is written with t = tan(a/2): cos a = (1 - t^2)/(1 + t^2), sin a = 2t/(1 + t^2).
     """
     count = len(which)
-    t = _uniform(state, count, low=-0.1763, high=0.1763)
+    t = _uniform(state, count, low=-0.2217, high=0.2217)
     cos, sin = (1 - t * t) / (1 + t * t), 2 * t / (1 + t * t)
     shear = _uniform(state, count, low=-0.25, high=0.25)
-    height = _uniform(state, count, low=14.0, high=25.0) / np.float32(_FULL_HEIGHT)
+    height = _uniform(state, count, low=12.0, high=24.0) / np.float32(_FULL_HEIGHT)
     width = height * _uniform(state, count, low=0.8, high=1.25)
     middle = np.float32((PIXELS - 1) / 2)
     line = np.arange(PIXELS, dtype=np.float32) - middle

@@ -10,7 +10,7 @@ import torch
 
 from schemegen.diagnostics import UsageError
 from schemegen.files import write_atomically
-from schemegen.training.datasets.drawing import CHARACTERS, PIXELS, VERSION, drawn
+from schemegen.training.datasets.drawing import CHARACTERS, PIXELS, drawn
 from schemegen.training.datasets.masks import masks
 from schemegen.training.images import Data
 
@@ -19,19 +19,22 @@ __all__ = ["glyphs"]
 TRAIN, TEST = 50_000, 10_000
 SEEDS = (0, 1)
 _DIGEST = 32
+_SAMPLE = 50
 
 
 def glyphs(name: str, folder: Path, *, train: int = TRAIN, test: int = TEST) -> Data:
     """Return ``glyphs`` (digits), ``glyphs36`` (and capitals) or ``glyphs62`` (and small letters).
 
-    Training and test images are drawn from the same distribution by different seeds. The file in ``folder`` begins
-    with a SHA-256 over its images and all they depend on: the shapes of the characters as the installed fonts and
-    FreeType give them, the seeds, the counts and the version of the drawing. Where that does not match, the
-    images are drawn again. Errors: :class:`UsageError` without matplotlib or where the folder is not writable.
+    Training and test images are drawn from the same distribution by different seeds. The file in ``folder``
+    begins with a SHA-256 over its images and all they depend on: the shapes of the characters as the installed
+    fonts and FreeType give them, the seeds, the counts, and a few images that are drawn to tell one drawing
+    from another. Where that does not match, the images are drawn again. Errors: :class:`UsageError` without
+    matplotlib or where the folder is not writable.
     """
     characters = CHARACTERS[name]
     shapes = masks(characters)
-    key = repr(("glyphs", VERSION, SEEDS, train, test, shapes.shape)).encode() + shapes.tobytes()
+    sample, _ = drawn(shapes, _SAMPLE, 0)
+    key = repr((SEEDS, train, test, shapes.shape)).encode() + shapes.tobytes() + sample.tobytes()
     path = folder / f"{name}.images"
     content = _kept(path, key, (train + test) * 3 * PIXELS**2)
     if content is None:
