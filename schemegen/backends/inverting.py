@@ -99,6 +99,9 @@ class Steps:
         step, cut = self.network.steps[index], self.found[index]
         if step.reshapes:
             return "changes the shape, which has no inverse"
+        after = self.network.spec.after
+        if after is not None:
+            return f"ends in `after: {after.name}`, which has no inverse"
         if index in self.back:
             return ""
         if draws(step, cut, self.module) and any(n.active == "always" for n in step.program.noises):

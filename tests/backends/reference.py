@@ -244,9 +244,14 @@ class Walk:
                     past = [result][: prog.history]
                 else:
                     past = [result, *past][: prog.history]
-                states = {name: result[f"{name}[n+1]"] for name in states}
+                states = {name: self.after(name, result[f"{name}[n+1]"]) for name in states}
                 position += 1
         return states
+
+    def after(self, name: str, value: Tensor) -> Tensor:
+        """Cut off what is negative where the network says ``after: relu``."""
+        kept = self.spec.after is None or name in self.program.start.zero
+        return value if kept else value.clamp(min=0)
 
     def step(self, prog, values, fields, number, index, position, past):  # type: ignore[no-untyped-def]
         arithmetic = self.arithmetic(number, index, position)

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import inspect
 import types
 
 import pytest
 import torch
 import torchvision
+from reference import compare
 from torch import nn
 
 import schemegen
 from schemegen.backends import emit_graph, emit_source, request
 from schemegen.backends.exports import exported_program
 from schemegen.backends.graph import image_size
+from schemegen.backends.layers import CONSTRUCTORS
 from schemegen.diagnostics import Source, UsageError
 from schemegen.language import parse
-from schemegen.scheme import check
+from schemegen.network.blocks import BLOCKS
+from schemegen.scheme import blocks, check, layers
 from schemegen.scheme.network import NetworkSpec
 from schemegen.step import lower
 
@@ -183,17 +187,8 @@ def test_macaron_is_half_a_feedforward_on_either_side() -> None:
     wanted = wanted + step.f(wanted)
     wanted = wanted + step.g_2(wanted) / 2
     assert not torch.equal(step.g_1.linear1.weight, step.g_2.linear1.weight)
-    found: dict[torch.fx.Node, torch.Tensor] = {}
-    first = next(node for node in ours.graph.nodes if node.name == "stem_u")
-    last = [node for node in ours.graph.nodes if node.name.startswith("stage1_step0")][-1]
-    for node in ours.graph.nodes:
-        if node is first:
-            found[node] = u
-        elif node.name.startswith("stage1_step0"):
-            arguments = torch.fx.map_arg((node.args, node.kwargs), found.__getitem__)
-            run = torch.fx.Interpreter(ours)
-            found[node] = getattr(run, node.op)(node.target, *arguments)
-    assert (found[last] - wanted).abs().max() < 1e-14
+    found = run_step(ours, "stage1_step0_", "stem_u", u)
+    assert (found - wanted).abs().max() < 1e-14
 
 
 @pytest.mark.parametrize("scheme", ["resnet", "lm_resnet", "rk4", "revnet", "zerosnet"])
@@ -222,6 +217,38 @@ def test_any_scheme_on_any_backbone(scheme: str, text: str) -> None:
         torch.testing.assert_close(exported(x), graph(x), rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.parametrize("scheme", ["resnet", "lm_resnet", "rk2", "momentum_net", "in_resnet"])
+def test_post_activation_networks_are_the_interpreter(scheme: str) -> None:
+    program, spec = lower(schemegen.load(scheme)), spec_of(POSTACT)
+    assert compare(program, spec, emit_graph(program, spec)) < 1e-12
+
+
+def test_a_shared_shortcut_reads_the_first_bn_relu_of_the_block() -> None:
+    graph = emit_graph(lower(schemegen.load("resnet")), spec_of(SHARED)).eval()
+    randomise(graph)
+    step = graph.get_submodule("stage2.0")
+    u = torch.randn(2, 8, 8, 8, generator=torch.Generator().manual_seed(0))
+    inner = torch.relu(step.f.bn1(u))
+    wanted = step.projection(inner) + step.f.conv2(torch.relu(step.f.bn2(step.f.conv1(inner))))
+    assert [type(item) for item in step.projection] == [nn.Conv2d]
+    found = run_step(graph, "stage2_step0_", "stage1_step2_u", u)
+    torch.testing.assert_close(found, wanted)
+
+
+def run_step(graph: torch.fx.GraphModule, prefix: str, entry: str, u: torch.Tensor) -> torch.Tensor:
+    """Run the nodes of one step from its state; return the last value."""
+    found: dict[torch.fx.Node, torch.Tensor] = {}
+    run = torch.fx.Interpreter(graph)
+    value = u
+    for node in graph.graph.nodes:
+        if node.name == entry:
+            found[node] = u
+        elif node.name.startswith(prefix):
+            arguments = torch.fx.map_arg((node.args, node.kwargs), found.get)
+            value = found[node] = getattr(run, node.op)(node.target, *arguments)
+    return value
+
+
 def test_after_projects_the_states_that_later_steps_see() -> None:
     """The history of a two-step scheme holds projected states; what starts at zero is not projected."""
     spec = spec_of(POSTACT)
@@ -245,6 +272,9 @@ def test_an_activation_after_each_step_is_not_undone() -> None:
         emit_graph(program, spec_of(POSTACT), backprop=wanted)
     assert "`after: relu` drops" in str(raised.value)
     assert emit_graph(program, spec_of(SHARED), backprop=wanted).meta["backprop"]["steps"] == 6
+    network = schemegen.build("revnet", network="imagenet_resnet18").eval()
+    with pytest.raises(UsageError, match="ends in `after: relu`"):
+        schemegen.inverse(network, [torch.zeros(1, 256, 7, 7)] * 2, 1)
 
 
 STEMS = [
@@ -266,3 +296,16 @@ def test_extents_are_those_of_torch(stem: str, size: int) -> None:
     shapes = {node.name: node.meta.get("shape") for node in graph.graph.nodes}
     assert shapes["stem_u"][1:] == image_size(spec)
     assert graph(torch.zeros(1, 2, size, size)).shape == (1, 3)
+
+
+def test_tables_of_the_language_and_of_the_backends_agree() -> None:
+    """What the checker knows of layers and blocks without torch is what is built."""
+    assert layers.LAYERS.keys() == CONSTRUCTORS.keys()
+    assert blocks.BLOCKS.keys() == BLOCKS.keys()
+    for name, kind in blocks.BLOCKS.items():
+        known = inspect.signature(BLOCKS[name]).parameters
+        assert set(kind.options) <= set(known), name
+        assert kind.shares == hasattr(BLOCKS[name], "preactivate"), name
+        sized = {"rows": 4, "columns": 4} if "rows" in known else {}
+        made = [type(item).__name__ for item in BLOCKS[name](8, 8, 1, 2, **sized).modules()]
+        assert kind.normed == ("StageBatchNorm" in made), name
