@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import atexit
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -135,11 +135,11 @@ class Engine:
         event.record()
         return Figures(host, event)
 
-    def agree(self, model: nn.Module) -> None:
+    def agree(self, buffers: Iterable[Tensor]) -> None:
         """Give every rank the buffers of rank 0: running statistics are those of its batches."""
         if self.several:
             with torch.no_grad():
-                for buffer in model.buffers():
+                for buffer in buffers:
                     torch.distributed.broadcast(buffer, 0)
 
     def gather(self, value: Tensor) -> list[Tensor]:
@@ -247,12 +247,16 @@ def _clip(parameters: Sequence[nn.Parameter], norm: float) -> None:
 
 
 def _leaves_out(model: nn.Module) -> bool:
-    """Whether the network holds parameters that its graph never reads, so that they get no gradient."""
+    """Whether the network holds parameters that its output does not depend on, so that they get no gradient."""
     if not isinstance(model, fx.GraphModule):
         return False
-    read = {
-        str(node.target) for node in model.graph.nodes if node.op in ("call_module", "get_attr")
-    }
+    found = [node for node in model.graph.nodes if node.op == "output"]
+    seen = set(found)
+    while found:
+        new = set(found.pop().all_input_nodes) - seen
+        seen |= new
+        found += new
+    read = {str(node.target) for node in seen if node.op in ("call_module", "get_attr")}
     return any(
         not any(name == target or name.startswith(f"{target}.") for target in read)
         for name, _ in model.named_parameters()

@@ -221,7 +221,7 @@ class _Trainer:
                 progress.note(remark)
             for epoch in range(first, config.epochs):
                 train_loss, train_accuracy, lr = self.epoch(epoch, progress)
-                run.engine.agree(run.subject.model)
+                run.engine.agree(run.buffers())
                 with quiet():
                     loss, accuracy = evaluate_together(run.subject, self.data, run.engine)
                     metrics = EpochMetrics(

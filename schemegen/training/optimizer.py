@@ -126,6 +126,12 @@ class Average:
                 else:
                     self.other[key].copy_(value)
 
+    def buffers(self) -> Iterator[Tensor]:
+        """Yield what is kept beside the model's buffers."""
+        for key, value in self.live.items():
+            if not isinstance(value, nn.Parameter):
+                yield self.other[key]
+
     @contextmanager
     def applied(self) -> Iterator[None]:
         """Put the average into the model, and its own weights back at the end."""

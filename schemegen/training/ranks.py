@@ -62,6 +62,9 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 def ending_together(rank: int, world: int) -> Iterator[None]:
     """Tell the other ranks what ends this one, and in place of a lost connection what ended theirs.
 
+    A rank notices when the process of another ends. The message is in the store of the launcher; where the first
+    process keeps it itself, it is lost with that process.
+
     Errors: the error itself on the rank that met it first, marked ``told`` on ranks that met the same one;
     :class:`UsageError` with the message of the rank that failed on those that lost it.
     """

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -53,6 +53,12 @@ class Run:
         average = Average(subject.model, config.model_ema_decay) if config.model_ema else None
         seed_all(config.seed)
         return cls(subject, config, engine, model, optimizer(subject.model, config), average)
+
+    def buffers(self) -> Iterator[Tensor]:
+        """Yield the buffers of the network and those of its average."""
+        yield from self.subject.model.buffers()
+        if self.average is not None:
+            yield from self.average.buffers()
 
     def saved(self) -> Saved:
         """Return the state, every rank's random generators included; every rank has to call it.
