@@ -126,9 +126,9 @@ def script(work: Work) -> click.Command:
 
 
 def tested(subject: Subject, config: Config) -> str:
-    from schemegen.training import test
+    from schemegen.training import evaluate_checkpoint
 
-    return test(subject, config).summary()
+    return evaluate_checkpoint(subject, config).summary()
 
 
 @script

@@ -16,7 +16,7 @@ from schemegen.training.curvature import Curvature, curvature_penalty
 from schemegen.training.data import Data, FolderData, load_data
 from schemegen.training.evaluation import evaluate
 from schemegen.training.loader import Loader
-from schemegen.training.loop import Result, test, train
+from schemegen.training.loop import Result, evaluate_checkpoint, train
 from schemegen.training.lyapunov import StepMeasure, lyapunov
 from schemegen.training.recipes import RECIPES, Recipe
 from schemegen.training.subject import Subject
@@ -37,11 +37,11 @@ __all__ = [
     "Subject",
     "curvature_penalty",
     "evaluate",
+    "evaluate_checkpoint",
     "load_data",
     "lyapunov",
     "read_checkpoint",
     "recipe",
     "restore",
-    "test",
     "train",
 ]

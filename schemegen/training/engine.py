@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor, fx, nn
+from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from schemegen.diagnostics import UsageError
@@ -93,8 +93,6 @@ class Engine:
         if self.sharded:
             self.single = _shard(model)
             return model
-        if self.several:
-            self.accelerator.ddp_handler.find_unused_parameters = _leaves_out(model)
         wrapped: nn.Module = self.accelerator.prepare_model(model)
         return wrapped
 
@@ -179,7 +177,6 @@ def _accelerator(device: torch.device, world: int) -> Any:
     try:
         from accelerate import Accelerator
         from accelerate.state import AcceleratorState
-        from accelerate.utils import DistributedDataParallelKwargs
     except ModuleNotFoundError as error:
         raise UsageError(
             f"training needs accelerate, and `{error.name}` is not installed",
@@ -190,11 +187,8 @@ def _accelerator(device: torch.device, world: int) -> Any:
     threads = torch.get_num_threads()
     if world > 1:
         os.environ.setdefault("OMP_NUM_THREADS", str(threads))
-    handler = DistributedDataParallelKwargs()
     with _device_named(device if world == 1 else None):
-        made = Accelerator(
-            cpu=device.type == "cpu", mixed_precision="no", kwargs_handlers=[handler]
-        )
+        made = Accelerator(cpu=device.type == "cpu", mixed_precision="no")
     if made.num_processes > 1:
         atexit.unregister(_leave)
         atexit.register(_leave)
@@ -244,20 +238,3 @@ def _clip(parameters: Sequence[nn.Parameter], norm: float) -> None:
     for grad in grads:
         own = grad.to_local() if isinstance(grad, DTensor) else grad
         own.mul_(factor)
-
-
-def _leaves_out(model: nn.Module) -> bool:
-    """Whether the network holds parameters that its output does not depend on, so that they get no gradient."""
-    if not isinstance(model, fx.GraphModule):
-        return False
-    found = [node for node in model.graph.nodes if node.op == "output"]
-    seen = set(found)
-    while found:
-        new = set(found.pop().all_input_nodes) - seen
-        seen |= new
-        found += new
-    read = {str(node.target) for node in seen if node.op in ("call_module", "get_attr")}
-    return any(
-        not any(name == target or name.startswith(f"{target}.") for target in read)
-        for name, _ in model.named_parameters()
-    )

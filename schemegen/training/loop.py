@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from schemegen.diagnostics import Diagnostic, SchemeError
+from schemegen.training.board import logged
 from schemegen.training.checkpoint import packed, read_checkpoint, restore, texts_of
 from schemegen.training.config import Config
 from schemegen.training.data import Data, FolderData, load_data
@@ -32,7 +33,7 @@ from schemegen.training.record import record
 from schemegen.training.state import Run
 from schemegen.training.subject import Subject
 
-__all__ = ["Result", "test", "train"]
+__all__ = ["Result", "evaluate_checkpoint", "train"]
 
 Item = TypeVar("Item")
 
@@ -96,7 +97,7 @@ def train(subject: Subject, config: Config) -> Result:
     )
 
 
-def test(subject: Subject, config: Config) -> Result:
+def evaluate_checkpoint(subject: Subject, config: Config) -> Result:
     """Return what the checkpoint that ``config.resume`` names (``last`` if none) reaches; nothing is written."""
     started = perf_counter()
     engine = Engine.start(config)
@@ -193,7 +194,8 @@ class _Trainer:
             if found is None:
                 self.remarks = (f"no {LAST} to continue from; starting at the first epoch",)
             else:
-                self.remarks = run.resume(read_checkpoint(found), str(found))
+                differing = run.resume(read_checkpoint(found), str(found))
+                self.remarks = (f"continuing after epoch {len(run.history)}", *differing)
         if folder is None:
             return
         run.engine.wait()  # nobody reads any more what is replaced now
@@ -236,8 +238,13 @@ class _Trainer:
     @contextmanager
     def progress(self, first: int) -> Iterator[Progress]:
         config, main = self.run.config, self.run.engine.main
-        with show_progress(config, len(self.loader), first, shown=main) as progress:
-            yield progress
+        steps = len(self.loader)
+        with show_progress(config, steps, first, shown=main) as progress:
+            if not main:
+                yield progress
+                return
+            with logged(progress, config, steps, first) as both:
+                yield both
 
     def epoch(self, epoch: int, progress: Progress) -> tuple[float, float, float]:
         """Return mean loss, accuracy and the last rate of one epoch of steps."""

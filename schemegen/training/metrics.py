@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from datetime import timedelta
 from time import perf_counter
 from typing import Protocol, TextIO
 
@@ -57,22 +58,27 @@ class _Silent:
 class _Lines:
     """One line an epoch, for pipes and log files, and one each ``every`` steps where that is not 0."""
 
-    def __init__(self, epochs: int, every: int, stream: TextIO) -> None:
+    def __init__(self, epochs: int, first: int, every: int, stream: TextIO) -> None:
         self.epochs = epochs
+        self.first = first
         self.every = every
         self.stream = stream
         self.images = 0
-        self.since = perf_counter()
+        self.started = perf_counter()
 
     def step(self, number: int, loss: float, images: int) -> None:
         self.images += images
         if self.every and (number + 1) % self.every == 0:
-            speed = self.images / (perf_counter() - self.since)
-            self.note(f"step {number + 1}  loss {loss:.4f}  {speed:.0f} images/s")
-            self.images, self.since = 0, perf_counter()
+            self.note(f"step {number + 1}  loss {loss:.4f}  {self.speed()}")
 
     def epoch(self, metrics: EpochMetrics) -> None:
-        self.note(_line(metrics, self.epochs))
+        taken = perf_counter() - self.started
+        left = taken / (metrics.epoch - self.first) * (self.epochs - metrics.epoch)
+        end = f"{timedelta(seconds=round(left))} left" if metrics.epoch < self.epochs else "done"
+        self.note(f"{_line(metrics, self.epochs)}  {self.speed()}, {end}")
+
+    def speed(self) -> str:
+        return f"{self.images / (perf_counter() - self.started):.0f} images/s"
 
     def note(self, text: str) -> None:
         print(text, file=self.stream, flush=True)
@@ -96,7 +102,7 @@ def show_progress(
     if not (config.progress and shown):
         yield _Silent()
     elif not sys.stderr.isatty():
-        yield _Lines(config.epochs, config.log_interval, sys.stderr)
+        yield _Lines(config.epochs, first, config.log_interval, sys.stderr)
     else:
         with _bar(config.epochs, steps, first) as progress:
             yield progress
