@@ -79,11 +79,18 @@ def ending_together(rank: int, world: int) -> Iterator[None]:
     except (Exception, KeyboardInterrupt) as error:
         if _lost(error):
             raise _ended(store) from error
-        mine = json.dumps({"rank": rank, "message": _message(error)})
-        first = json.loads(store.compare_set(KEY, "", mine))
-        if first["rank"] != rank:
-            error.told = first["message"] == _message(error)  # type: ignore[union-attr]
+        error.told = _told(store, rank, _message(error))  # type: ignore[union-attr]
         raise
+
+
+def _told(store: Any, rank: int, message: str) -> bool:
+    """Leave a message for the others; return whether another rank has left the same one before."""
+    try:
+        found = store.compare_set(KEY, "", json.dumps({"rank": rank, "message": message}))
+    except RuntimeError:  # the store has gone with the process that kept it
+        return False
+    first = json.loads(found)
+    return bool(first["rank"] != rank and first["message"] == message)
 
 
 def _message(error: BaseException) -> str:

@@ -96,6 +96,8 @@ class Run:
         history = [EpochMetrics(**item) for item in checkpoint.progress["history"]]
         if [item.epoch for item in history] != list(range(1, len(history) + 1)):
             raise ValueError("its epochs are not in order")
+        if not all(isinstance(v, int | float) for item in history for v in asdict(item).values()):
+            raise ValueError("its metrics are no numbers")
         restore(self.subject, checkpoint, force=force)
         if self.average is not None:
             self._take_average(checkpoint)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import pickle
+import random
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,7 @@ import torch
 
 from schemegen.diagnostics import UsageError
 from schemegen.training import checkpoint as module
-from schemegen.training import read_checkpoint, restore
+from schemegen.training import read_checkpoint, recipe, restore, train
 from schemegen.training.checkpoint import texts_of, write_checkpoint
 
 
@@ -95,3 +97,68 @@ def test_a_missing_extra_says_what_to_install(
     with pytest.raises(UsageError) as caught:
         module.read_checkpoint(tmp_path / "a")
     assert caught.value.help == "pip install 'schemegen[train]'"
+
+
+def changed(content: bytes, chance: random.Random) -> bytes:
+    """Return a checkpoint cut off, overwritten, or whole with another header: sizes, types, names, metadata."""
+    length = int.from_bytes(content[:8], "little")
+    header, body = json.loads(content[8 : 8 + length]), content[8 + length :]
+    kind = chance.randrange(6)
+    if kind == 0:
+        return content[: chance.randrange(len(content))]
+    if kind == 1:
+        place = chance.randrange(length + 8)
+        return content[:place] + chance.randbytes(4) + content[place + 4 :]
+    if kind == 2:
+        return chance.randbytes(8) + content[8:]
+    if kind == 3:
+        place = chance.randrange(8 + length, len(content) - 64)
+        return content[:place] + chance.randbytes(64) + content[place + 64 :]
+    if kind == 4:
+        name = chance.choice(sorted(header.keys() - {"__metadata__"}))
+        own = header[name]
+        match chance.randrange(5):
+            case 0:
+                del header[name]
+            case 1:
+                own["shape"] = [chance.choice([-1, 0, 1, 2**40, "a", None])]
+            case 2:
+                own["dtype"] = chance.choice(["I8", "F64", "X", "U8", 3])
+            case 3:
+                own["data_offsets"] = [chance.randrange(-5, 10**6), chance.randrange(10**6)]
+            case _:
+                header[f"extra.optimizer.1.weight.{chance.choice(['step', 'z'])}"] = header.pop(
+                    name
+                )
+    else:
+        metadata = header["__metadata__"]
+        name = chance.choice(sorted(metadata))
+        one = {"epoch": 1, "lr": 0, "train_loss": "a", "train_accuracy": 0}
+        one |= {"test_loss": 0, "test_accuracy": "z"}
+        metadata[name] = chance.choice(
+            ["", "{}", "[]", "null", "[" * 9999, 5, None, [1], json.dumps({"history": 3})]
+            + [json.dumps({"history": [item]}) for item in (3, {"epoch": 2}, one)]
+            + [json.dumps({"history": [], "scaler": 5, "processes": "x"})]
+        )
+    text = json.dumps(header).encode()
+    return len(text).to_bytes(8, "little") + text + body
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_no_change_of_a_file_gets_beyond_a_message(
+    seed: int, make_subject: Any, tmp_path: Path
+) -> None:
+    subject = make_subject()
+    settings: Any = {"epochs": 1, "device": "cpu", "progress": False, "model_ema": True}
+    train(subject, recipe("fake", output=tmp_path, **settings))
+    content = (tmp_path / "last.safetensors").read_bytes()
+    path = tmp_path / "changed.safetensors"
+    chance = random.Random(seed)
+    refused = 0
+    for _ in range(60):
+        path.write_bytes(changed(content, chance))
+        try:
+            train(subject, recipe("fake", resume=str(path), **settings))
+        except UsageError:
+            refused += 1
+    assert refused > 30
