@@ -230,12 +230,15 @@ class Start:
 
     ``method``: ``euler``, ``copy`` (history := current value), or the name of a one-step scheme,
     which is then in ``scheme``. ``zero`` lists states that start at zero (``start: v zero``).
+    With ``plain`` (``first plain``) the first step and changes of shape are plain residual blocks
+    ``x + h f(x)``, after which those states are zero.
     """
 
     method: str = "euler"
     zero: tuple[str, ...] = ()
     scheme: Scheme | None = None
     span: Span | None = field(default=None, compare=False, repr=False)
+    plain: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -104,7 +104,7 @@ def start(names: Names, node: Declaration) -> tuple[Start, Name | None]:
     The second value is the name of a scheme that is still to be looked up.
     """
     report = names.report
-    method, zero, scheme = "euler", [], None
+    method, zero, scheme, plain = "euler", [], None, False
     chosen: Name | None = None
     for attribute in node.attributes:
         word = attribute.name
@@ -121,12 +121,14 @@ def start(names: Names, node: Declaration) -> tuple[Start, Name | None]:
                 )
             else:
                 zero.append(word.id)
+        elif attribute.span.text.split() == ["first", "plain"]:
+            plain = True
         elif values:
             report.add(
                 "E0120",
                 f"`start` cannot be `{attribute.span.text}`",
                 attribute.span,
-                "write `start: euler`, `copy`, the name of a one-step scheme, or `v zero`",
+                "write `start: euler`, `copy`, the name of a one-step scheme, `v zero`, or `first plain`",
             )
         elif chosen is not None:
             report.add("E0116", "`start` names two methods", attribute.span, "keep one")
@@ -134,7 +136,14 @@ def start(names: Names, node: Declaration) -> tuple[Start, Name | None]:
             chosen = word
             method = word.id
             scheme = None if method in {"euler", "copy"} else word
-    return Start(method, tuple(zero), None, node.span), scheme
+    if plain and not zero:
+        report.add(
+            "E0120",
+            "`first plain` is for schemes with a state that starts at zero",
+            node.span,
+            "write `start: v zero, first plain`; `start: euler` is plain by itself",
+        )
+    return Start(method, tuple(zero), None, node.span, plain), scheme
 
 
 def transition(names: Names, node: Declaration) -> Transition:

@@ -19,7 +19,7 @@ from schemegen.step.groups import arrange, reads, renamed
 from schemegen.step.multistep import write_multistep
 from schemegen.step.opening import fitted, keeping
 from schemegen.step.program import H, Input, Program, Solve, Statement, Term
-from schemegen.step.starter import EulerWriter, at_start, write_starter
+from schemegen.step.starter import EulerWriter, at_start, write_plain, write_starter
 from schemegen.step.tableau import write_tableaus
 from schemegen.step.verify import verify
 
@@ -163,7 +163,11 @@ def _starter(scheme: Scheme, program: Program) -> Program:
     damping = scheme.damping
     if damping is not None and not damping.transition:
         damping = None
-    write_starter(builder, source, tuple(source.inputs.values()), kept, Damped.of(damping))
+    inputs = tuple(source.inputs.values())
+    if scheme.start.plain:
+        write_plain(builder, source, inputs)
+    else:
+        write_starter(builder, source, inputs, kept, Damped.of(damping))
     wanted = [*map(after, builder.states), *kept]
     statements = arrange(builder.equations, wanted, None, lambda target: (), lambda target: 0)
     starter = replace(
@@ -185,7 +189,9 @@ def _first(scheme: Scheme, program: Program) -> Program | None:
 
 
 def _opening(scheme: Scheme, program: Program) -> Program | None:
-    """Return the undamped program of the first step where the damping begins after it."""
+    """Return the program of the first step where it differs: undamped, or a plain residual block."""
+    if scheme.start.plain:
+        return _starter(scheme, program)
     damping = scheme.damping
     if damping is None or damping.first:
         return None

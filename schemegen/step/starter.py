@@ -16,9 +16,9 @@ from schemegen.scheme.model import Coefficient, Scheme
 from schemegen.step.builder import ONE, ZERO, Builder, Equation, Linear, add, after, now, offset
 from schemegen.step.damping import Damped
 from schemegen.step.eulerform import EulerForm
-from schemegen.step.program import Combine, Evaluate, Field, Input, Origin, Term
+from schemegen.step.program import Combine, Evaluate, Field, H, Input, Origin, Term
 
-__all__ = ["EulerWriter", "at_start", "write_starter"]
+__all__ = ["EulerWriter", "at_start", "write_plain", "write_starter"]
 
 
 class EulerWriter:
@@ -88,6 +88,20 @@ def write_starter(
             builder.combine(after(state), step, equation.origin)
     for name in kept:
         writer.slope(name.partition("(")[0])
+
+
+def write_plain(builder: Builder, source: Builder, inputs: Sequence[Input]) -> None:
+    """Write ``x + h f(x)`` for every state with the drifts of its step; states that start at zero end there."""
+    writer = EulerWriter(builder)
+    form = writer.form(source.equations, inputs, source.fields())
+    zero = set(builder.scheme.start.zero)
+    for equation in source.equations:
+        state, _, rest = equation.target.partition("[")
+        if rest == "n+1]":
+            linear = form.of(equation.target)
+            driven = {value: H for value in linear if value in writer.slopes.values()}
+            step: Linear = {} if state in zero else {now(state): ONE, **driven}
+            builder.combine(equation.target, step, equation.origin)
 
 
 def at_start(linear: Mapping[str, Coefficient]) -> Linear:

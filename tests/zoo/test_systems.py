@@ -172,6 +172,56 @@ def lm(projected: bool) -> Callable[[Weights, Tensor], Tensor]:
     return run
 
 
+def momentum(w: Weights, x: Tensor) -> Tensor:
+    """The first block of a stage is ordinary, the velocity starts behind it."""
+    x = stem(w, x)
+    for stage, (_, steps, stride) in enumerate(TINY, start=1):
+        for index in range(steps):
+            key = f"stage{stage}.{index}"
+            if index == 0:
+                change = stage > 1
+                slope = preact(w, f"{key}.f", x, stride if change else 1)
+                x = (projection(w, f"{key}.projection", x, stride) if change else x) + slope
+                v = torch.zeros_like(x)
+                continue
+            v = 0.9 * v + 0.1 * preact(w, f"{key}.f", x)
+            x = x + v
+    return head(w, x)
+
+
+def zerosnet(family: bool) -> Callable[[Weights, Tensor], Tensor]:
+    """Three-step: a0 u[n] + a1 u[n-1] + a2 u[n-2] + b f(u[n]), behind two plain residual blocks.
+
+    A change of shape is a plain block; each entry of the history has a projection of its own.
+    """
+
+    def run(w: Weights, x: Tensor) -> Tensor:
+        past = [stem(w, x)]
+        for stage, (_, steps, stride) in enumerate(TINY, start=1):
+            for index in range(steps):
+                key = f"stage{stage}.{index}"
+                u = past[0]
+                if stage > 1 and index == 0:
+                    skip = projection(w, f"{key}.projection", u, stride)
+                    older = projection(w, f"{key}.projection_u_1", past[1], stride)
+                    past = [skip + preact(w, f"{key}.f", u, stride), skip, older]
+                    continue
+                slope = preact(w, f"{key}.f", u)
+                if len(past) < 3:
+                    past = [u + slope, *past]
+                    continue
+                a, b = (1 / 3, 5 / 9, 1 / 9), 16 / 9
+                if family:
+                    q = w[f"{key}.q"]
+                    a = (3 * (q + 1) / (4 * q), -1 / q, (q + 1) / (4 * q))
+                    b = (3 * q - 1) / (2 * q)
+                new = sum(c * old for c, old in zip(a, past, strict=True)) + b * slope
+                past = [new, *past[:2]]
+        return head(w, past[0])
+
+    return run
+
+
 def poly(literal: bool) -> Callable[[Weights, Tensor], Tensor]:
     """``u + F(u) + F(F(u))`` or ``u + F(u + F(u))``; a change of shape is a plain residual block."""
 
@@ -292,6 +342,9 @@ REFERENCES = {
     "antisymmetric_net": haber_ruthotto,
     "lm_resnet": lm(projected=False),
     "lm_resnext": lm(projected=True),
+    "momentum_resnet": momentum,
+    "zerosnet": zerosnet(family=False),
+    "zerosnet_family": zerosnet(family=True),
     "polynet": poly(literal=True),
     "polynet_picard": poly(literal=False),
     "polynet_mpoly": two_branches(preact, lambda u, f, g, s: f + g(f if s == 1 else u, s)),
