@@ -15,6 +15,7 @@ from schemegen.step.program import (
     Statement,
     walk,
 )
+from schemegen.step.shortened import irreplaceable, shortened
 
 __all__ = ["Register", "Shape", "StepPlan", "live", "plan", "states_of", "widths"]
 
@@ -124,12 +125,13 @@ def step_plan(
             kind = "transition"
     if kind == "start" and program.start.method == "copy":
         kind = "copy"
+    partial = kind == "start" and program.start.method == "partial"
     takes = registers(program, depth)
     running = program.opening if position == 0 and program.opening is not None else program
     if kind == "transition" and not strided:
         running = program.starter or program
     elif kind == "start" and running is program:
-        running = starting(program)
+        running = short(program, depth) if partial else starting(program)
     fresh = registers(program, min(1, history))
     older = tuple(r for r in registers(program, min(depth + 1, history)) if r.lag > 1)
     fill: tuple[Register, ...] = ()
@@ -146,7 +148,7 @@ def step_plan(
         kind == "transition" and not strided
     ):  # reads no history, and hands on what a later step still reads
         takes = tuple(r for r in takes if Register(r.of, r.lag + 1) in gives)
-    needs_old = kind == "step" or projected or strided
+    needs_old = kind == "step" or projected or strided or partial
     return StepPlan(
         stage,
         index,
@@ -162,6 +164,16 @@ def step_plan(
         fill=fill,
         shift=() if projected else older,
     )
+
+
+def short(program: Program, depth: int) -> Program:
+    """Return the step with a part of its history. Errors: :class:`SchemeError`, E0604."""
+    value = irreplaceable(program, depth)
+    if value is not None:
+        message = f"`start: partial` needs a param that removes `{value}` where it is 0"
+        help_ = "multiply it by a param, or write `start: euler`"
+        raise SchemeError([Diagnostic("E0604", message, program.start.span, help_)])
+    return shortened(program, depth)
 
 
 def starting(program: Program) -> Program:

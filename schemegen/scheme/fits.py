@@ -156,7 +156,7 @@ def _after(report: Report, scheme: Scheme, spec: NetworkSpec) -> None:
 
 def _history(report: Report, scheme: Scheme, spec: NetworkSpec) -> None:
     depth = history(scheme)
-    if not depth:
+    if not depth or scheme.start.method == "partial":
         return
     width = spec.stem_width
     for index, stage in enumerate(spec.stages):

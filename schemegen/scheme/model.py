@@ -228,9 +228,10 @@ class Solver:
 class Start:
     """How a step that lacks its history is taken.
 
-    ``method``: ``euler``, ``copy`` (history := current value), or the name of a one-step scheme,
-    which is then in ``scheme``. ``zero`` lists states that start at zero (``start: v zero``).
-    With ``plain`` (``first plain``) the first step and changes of shape are plain residual blocks
+    ``method``: ``euler``, ``copy`` (history := current value), ``partial`` (the step itself with
+    the params that multiply missing values at 0), or the name of a one-step scheme, which is
+    then in ``scheme``. ``zero`` lists states that start at zero (``start: v zero``). With
+    ``plain`` (``first plain``) the first step and changes of shape are plain residual blocks
     ``x + h f(x)``, after which those states are zero.
     """
 

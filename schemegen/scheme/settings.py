@@ -128,14 +128,15 @@ def start(names: Names, node: Declaration) -> tuple[Start, Name | None]:
                 "E0120",
                 f"`start` cannot be `{attribute.span.text}`",
                 attribute.span,
-                "write `start: euler`, `copy`, the name of a one-step scheme, `v zero`, or `first plain`",
+                "write `start: euler`, `copy`, `partial`, the name of a one-step scheme, `v zero`, "
+                "or `first plain`",
             )
         elif chosen is not None:
             report.add("E0116", "`start` names two methods", attribute.span, "keep one")
         else:
             chosen = word
             method = word.id
-            scheme = None if method in {"euler", "copy"} else word
+            scheme = None if method in {"euler", "copy", "partial"} else word
     if plain and not zero:
         report.add(
             "E0120",

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from schemegen.step.arithmetic import Arithmetic, Number
 from schemegen.step.interpret import Fields, run
 from schemegen.step.program import Program
+from schemegen.step.shortened import shortened
 
 __all__ = ["trajectory"]
 
@@ -70,6 +71,8 @@ def trajectory(
         chosen = program
         if index == 0 and program.opening is not None:
             chosen = program.opening
+        elif len(past.steps) < program.history and program.start.method == "partial":
+            chosen = shortened(program, len(past.steps))
         elif len(past.steps) < program.history and opening is not None:
             chosen = opening
         result = take(chosen, index)

@@ -15,6 +15,7 @@ from schemegen.step.arithmetic import Arithmetic, functions_of
 from schemegen.step.evaluation import at_means
 from schemegen.step.interpret import run
 from schemegen.step.program import Program
+from schemegen.step.shortened import shortened
 
 SOURCE = Source("case.scheme", "\n" * 40)
 SPAN = Span(SOURCE, 0, 1)
@@ -227,6 +228,8 @@ class Walk:
                     values = self.projected(states, number, index)
                 elif position == 0 and prog.opening is not None:
                     chosen = prog.opening
+                elif len(past) < prog.history and prog.start.method == "partial":
+                    chosen = shortened(prog, len(past))
                 elif len(past) < prog.history:
                     chosen = prog.first or prog.starter or prog
                 if not change and len(past) < prog.history and prog.start.method == "copy":

@@ -21,6 +21,7 @@ from schemegen.verification.modified import ModifiedField
 from schemegen.verification.subject import Subject, subject_of
 
 PARAMS = {"k": "1/3", "gamma": "1/3", "lam": "1/2", "q": "-9/5", "p": "4/5", "sigma": "1/10"}
+PARAMS |= {"k0": "1/3", "k1": "1/4", "k2": "1/5"}
 WITHOUT_LIMIT = {"plain_cnn", "fractalnet", "leapfrog_net"}
 TRUNCATED_NEUMANN = {"polynet", "polynet_mpoly"}  # follows no equation near u' = f unless f(0) = 0
 ALWAYS_DRAWN = {

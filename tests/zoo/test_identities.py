@@ -106,6 +106,33 @@ def test_3_at_k_1_lm_is_the_two_step_midpoint_rule() -> None:
     torch.testing.assert_close(lm.eval()(images()), leapfrog.eval()(images()))
 
 
+def dropping(scheme: Scheme, *kept: int) -> Scheme:
+    """The branch of step n is kept where ``kept[n]`` is 1."""
+    values = tuple(sympy.Integer(item) for item in kept)
+    schedule = replace(scheme.schedules[0], kind="list", values=values)
+    return replace(scheme, schedules=(schedule,))
+
+
+def test_4_what_is_left_when_all_branches_are_dropped() -> None:
+    """Stochastic depth is the identity; LM with stochastic depth still moves: (1 - k) u[n] + k u[n-1]."""
+    x = images()
+    model = built(dropping(zoo("stochastic_depth"), 0, 0, 0, 0)).train()
+    y = model.get_submodule("stem.0")(x)
+    for index in range(4):
+        y = model.get_submodule(f"head.{index}")(y)
+    assert torch.equal(model(x), y)
+    k = sympy.Rational(1, 3)
+    model = built(dropping(fixed(zoo("lm_stochastic_depth"), k=k), 1, 0, 0, 0)).train()
+    old = model.get_submodule("stem.0")(x)
+    new = old + model.get_submodule("stage1.0.f")(old)
+    for _ in range(3):
+        old, new = new, 2 / 3 * new + 1 / 3 * old
+    y = new
+    for index in range(4):
+        y = model.get_submodule(f"head.{index}")(y)
+    torch.testing.assert_close(model(x), y, rtol=1e-12, atol=1e-12)
+
+
 @pytest.mark.parametrize("name", ["revnet", "leapfrog", "momentum_net"])
 def test_5_reversible_networks_are_undone(name: str) -> None:
     """Solving the update for the old values, step by step from the end, returns the input."""

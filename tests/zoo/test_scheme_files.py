@@ -54,6 +54,7 @@ KNOWN_WARNINGS = {
     "shake_even": {"W0404"},
     "shake_keep": {"W0404"},
     "even_even": {"W0404"},
+    "dense_multistep": {"W0402", "W0404", "W0408"},
     "en_resnet": {"W0312"},
     "fractalnet": {"W0409"},
     "leapfrog_net": {"W0409"},

@@ -15,6 +15,8 @@ from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
 import schemegen
+from schemegen.diagnostics import SchemeError
+from schemegen.scheme.builders import from_text
 
 Weights = dict[str, Tensor]
 TINY = ((4, 3, 1), (8, 3, 2))  # width, steps, stride of the network `tiny`
@@ -222,6 +224,22 @@ def zerosnet(family: bool) -> Callable[[Weights, Tensor], Tensor]:
     return run
 
 
+def dense(w: Weights, x: Tensor) -> Tensor:
+    """``sum_j k_j r_j / sum_j k_j + f(u)`` over all values of the stage, the projected input the first of them."""
+    past = [stem(w, x)]
+    for stage, (_, steps, stride) in enumerate(TINY, start=1):
+        for index in range(steps):
+            key = f"stage{stage}.{index}"
+            if stage > 1 and index == 0:
+                skip = projection(w, f"{key}.projection", past[0], stride)
+                past = [skip + preact(w, f"{key}.f", past[0], stride), skip]
+                continue
+            k = [w[f"{key}.k{j}"] for j in range(len(past))] if len(past) > 1 else [torch.ones(1)]
+            mean = sum(c * r for c, r in zip(k, past, strict=True)) / sum(k)
+            past = [mean + preact(w, f"{key}.f", past[0]), *past]
+    return head(w, past[0])
+
+
 def poly(literal: bool) -> Callable[[Weights, Tensor], Tensor]:
     """``u + F(u) + F(F(u))`` or ``u + F(u + F(u))``; a change of shape is a plain residual block."""
 
@@ -345,6 +363,7 @@ REFERENCES = {
     "momentum_resnet": momentum,
     "zerosnet": zerosnet(family=False),
     "zerosnet_family": zerosnet(family=True),
+    "dense_multistep": dense,
     "polynet": poly(literal=True),
     "polynet_picard": poly(literal=False),
     "polynet_mpoly": two_branches(preact, lambda u, f, g, s: f + g(f if s == 1 else u, s)),
@@ -473,3 +492,23 @@ def test_fractalnet_is_its_blocks_in_a_row() -> None:
     model.train()
     torch.manual_seed(0)
     assert not torch.equal(model(x), model(x))
+
+
+def test_a_partial_start_needs_params_that_remove_what_is_missing() -> None:
+    text = """scheme s {
+  state u
+  drift f(u): block preact
+  param k: learnable, init 1/2
+  step { u[n+1] = k*u[n] + (1 - k)*u[n-1] + h*f(u[n]) }
+  start: partial
+  transition: history reset
+}
+"""
+    with pytest.raises(SchemeError, match=r"removes `u\[n-1\]`") as caught:
+        schemegen.build(from_text(text), "tiny")
+    assert caught.value.diagnostics[0].code == "E0604"
+    other = text.replace("k*u[n] + (1 - k)*u[n-1]", "(1 - k)*u[n] + k*u[n-1]")
+    model = schemegen.build(from_text(other), "tiny")
+    assert [key for key, _ in model.named_parameters() if key.endswith(".k")] == [
+        f"stage{stage}.{index}.k" for stage in (1, 2) for index in (1, 2)
+    ]
