@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from schemegen.backends.optimize import optimize
     from schemegen.backends.regions import compile_network
     from schemegen.backends.torchvision_keys import from_torchvision, to_torchvision
     from schemegen.diagnostics import InternalError, SchemeError, UsageError
@@ -31,6 +32,7 @@ __all__ = [
     "inverse",
     "load",
     "load_all",
+    "optimize",
     "restore",
     "save",
     "states",
@@ -52,6 +54,7 @@ _HOME = {
     "inverse": "running",
     "load": "pipeline",
     "load_all": "pipeline",
+    "optimize": "backends.optimize",
     "restore": "saving",
     "save": "saving",
     "states": "running",

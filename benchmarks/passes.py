@@ -1,0 +1,231 @@
+"""What each pass of ``schemegen.optimize`` brings: ``python -m benchmarks passes``.
+
+Everything is timed beside a loop over ``nn.Module`` blocks as one writes it, with weights of their own in each
+step (in ``verlet`` one set for all, where steps share an evaluation); ratios below 1 are faster than the loop.
+Passes are added one after the other.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, fx, nn
+
+import schemegen
+from benchmarks.harness import Options, Report, interleaved, ratios, setting
+from schemegen.backends.adjoint import with_adjoint
+from schemegen.backends.functional import Functional, functional
+from schemegen.backends.inplace import reuse
+from schemegen.backends.optimized import places
+from schemegen.backends.rewrites import interpolate, share
+from schemegen.network.blocks import Mlp, Preact
+from schemegen.sources import zoo_file
+
+QUESTION = "What does each pass of schemegen.optimize bring?"
+LOOP = "loop by hand"
+VECTORS = """
+network n {{
+  input: shape [{width}], classes 10
+  block preact: mlp
+  stem: linear, width {width}
+  stage: width {width}, steps {steps}
+  head: linear
+}}"""
+IMAGES = """
+network n {{
+  input: shape [3, {size}, {size}], classes 10
+  stem: conv(3), width {width}
+  stage: width {width}, steps {steps}
+  head: bn, relu, avgpool, linear
+}}"""
+VERLET = """scheme verlet {
+  state x, v
+  drift f(x): block preact, weights network
+  step {
+    w = v[n] + 1/2*h*f(x[n])
+    x[n+1] = x[n] + h*w
+    v[n+1] = w + 1/2*h*f(x[n+1])
+  }
+  start: v zero
+}"""
+SCHEMES = ("verlet", "euler", "rk2", "rk4", "ab2", "lm_resnet")
+Call = Callable[[Tensor], Tensor]
+
+
+class Loop(nn.Module):
+    """The schemes as one writes them by hand."""
+
+    def __init__(self, scheme: str, own: nn.Module, block: Callable[[], nn.Module], steps: int):
+        super().__init__()
+        self.scheme = scheme
+        self.stem = copy.deepcopy(own.get_submodule("stem"))
+        self.head = copy.deepcopy(own.get_submodule("head"))
+        self.blocks = nn.ModuleList(block() for _ in range(steps))
+        self.k = nn.ParameterList(nn.Parameter(torch.tensor(-0.05)) for _ in range(steps))
+
+    def forward(self, x: Tensor) -> Tensor:
+        for layer in self.stem.children():
+            x = layer(x)
+        x = getattr(self, self.scheme)(x)
+        for layer in self.head.children():
+            x = layer(x)
+        return x
+
+    def euler(self, u: Tensor) -> Tensor:
+        for f in self.blocks:
+            u = u + f(u)
+        return u
+
+    def rk2(self, u: Tensor) -> Tensor:
+        for f in self.blocks:
+            u = u + f(u + 0.5 * f(u))
+        return u
+
+    def rk4(self, u: Tensor) -> Tensor:
+        for f in self.blocks:
+            k1 = f(u)
+            k2 = f(u + 0.5 * k1)
+            k3 = f(u + 0.5 * k2)
+            k4 = f(u + k3)
+            u = u + (k1 + 2 * k2 + 2 * k3 + k4) / 6
+        return u
+
+    def ab2(self, u: Tensor) -> Tensor:
+        before = None
+        for f in self.blocks:
+            k = f(u)
+            u = u + k if before is None else u + 1.5 * k - 0.5 * before
+            before = k
+        return u
+
+    def lm_resnet(self, u: Tensor) -> Tensor:
+        before = None
+        for k, f in zip(self.k, self.blocks, strict=True):
+            new = u + f(u) if before is None else (1 - k) * u + k * before + f(u)
+            before, u = u, new
+        return u
+
+    def verlet(self, x: Tensor) -> Tensor:
+        v, f = torch.zeros_like(x), self.blocks[0]
+        for _ in self.blocks:
+            w = v + 0.5 * f(x)
+            x = x + w
+            v = w + 0.5 * f(x)
+        return x
+
+
+def network(scheme: str, text: str) -> fx.GraphModule:
+    zoo = scheme != "verlet"
+    return schemegen.build((zoo_file(scheme).read_text(encoding="utf-8") if zoo else VERLET) + text)
+
+
+def called(own: fx.GraphModule, written: Functional, call: Callable[..., Tensor]) -> Call:
+    owners, keys = places(own, list(written.values))
+
+    def run(x: Tensor) -> Tensor:
+        return call(x, *(owner[key] for owner, key in zip(owners, keys, strict=True)))
+
+    return run
+
+
+def by_pass(own: fx.GraphModule, backward: bool) -> dict[str, Call]:
+    """Return the network after each pass."""
+    result: dict[str, Call] = {"as emitted": own}
+    written = functional(own)
+    result["+ flat"] = called(own, written, compiled(nn.Module(), written.graph))
+    interpolate(written.graph)
+    share(written.graph)
+    result["+ rewritten"] = called(own, written, compiled(nn.Module(), written.graph))
+    if backward:
+        result["+ adjoint"] = called(own, written, compiled(*with_adjoint(written.graph)))
+    else:
+        reuse(written.graph)
+        result["+ in place"] = called(own, written, compiled(nn.Module(), written.graph))
+    result["optimize"] = schemegen.optimize(own)
+    return result
+
+
+def compiled(root: nn.Module, graph: fx.Graph) -> Callable[..., Tensor]:
+    call: Callable[..., Tensor] = fx.GraphModule(root, graph).forward
+    return call
+
+
+def timed(
+    call: Call, parameters: list[nn.Parameter], x: Tensor, backward: bool
+) -> Callable[[], None]:
+    def forward() -> None:
+        with torch.no_grad():
+            call(x)
+
+    def both() -> None:
+        for parameter in parameters:
+            parameter.grad = None
+        call(x).sum().backward()
+
+    return both if backward else forward
+
+
+def small(report: Report, options: Options) -> None:
+    """Steps of a small perceptron, pass by pass."""
+    width, steps = (8, 3) if options.quick else (64, 20)
+    for backward in (False, True):
+        what = "Forward and backward" if backward else "Forward"
+        table = None
+        for scheme in ("verlet", "lm_resnet") if options.quick else SCHEMES:
+            own = network(scheme, VECTORS.format(width=width, steps=steps)).to(options.device)
+            loop = Loop(scheme, own, lambda: Mlp(width, width), steps).to(options.device)
+            for batch in (2,) if options.quick else (1, 64):
+                x = torch.randn(batch, width, device=options.device)
+                calls: dict[str, Call] = {LOOP: loop, **by_pass(own, backward)}
+                learned = {LOOP: list(loop.parameters())}
+                runs = {
+                    name: timed(call, learned.get(name, list(own.parameters())), x, backward)
+                    for name, call in calls.items()
+                }
+                found = ratios(interleaved(runs, options.number(25)), LOOP)
+                if table is None:
+                    title = f"{what}: {steps} steps of a {width}-wide perceptron"
+                    table = report.table(title, "scheme", "batch", *list(found)[1:])
+                table.rows.append([scheme, batch, *list(found.values())[1:]])
+
+
+def large(report: Report, options: Options) -> None:
+    """Stages of convolutions: training in eager mode, and inference."""
+    shapes = ((4, 6, 2),) if options.quick else ((16, 32, 16), (32, 16, 16), (64, 8, 16))
+    steps = 2 if options.quick else 6
+    training = report.table(
+        f"Training (forward and backward) of a stage of {steps} steps of convolutions",
+        "scheme", "width, size, batch", "as emitted", "optimize",
+    )  # fmt: skip
+    inference = report.table(
+        f"Inference of a stage of {steps} steps of convolutions",
+        "scheme", "width, size, batch", "as emitted", "optimize", 'mode="inference"',
+    )  # fmt: skip
+    for scheme in ("euler",) if options.quick else ("euler", "lm_resnet", "rk4"):
+        for width, size, batch in shapes if scheme == "euler" else shapes[:1]:
+            own = network(scheme, IMAGES.format(width=width, size=size, steps=steps))
+            loop = Loop(scheme, own, lambda width=width: Preact(width, width), steps)
+            own, loop = own.to(options.device), loop.to(options.device)
+            fast = schemegen.optimize(copy.deepcopy(own))
+            x = torch.randn(batch, 3, size, size, device=options.device)
+            named: dict[str, nn.Module] = {LOOP: loop, "as emitted": own, "optimize": fast}
+            runs = {n: timed(c, list(c.parameters()), x, True) for n, c in named.items()}
+            found = ratios(interleaved(runs, options.number(9)), LOOP)
+            name = f"{width}, {size}, {batch}"
+            training.rows.append([scheme, name, *list(found.values())[1:]])
+            for module in named.values():
+                module.eval()
+            named["frozen"] = schemegen.optimize(own, mode="inference")
+            runs = {n: timed(c, [], x, False) for n, c in named.items()}
+            found = ratios(interleaved(runs, options.number(15)), LOOP)
+            inference.rows.append([scheme, name, *list(found.values())[1:]])
+
+
+def run(options: Options) -> Report:
+    torch.manual_seed(0)
+    report = Report("passes", QUESTION, setting(options))
+    small(report, options)
+    large(report, options)
+    return report

@@ -1,0 +1,145 @@
+"""Cotangents of a function: sums that are written as few calls as can be."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import fx
+
+from schemegen.network.adjoint import summed
+
+__all__ = ["Scaled", "Tape"]
+
+Number = int | float
+
+
+@dataclass(frozen=True, slots=True)
+class Scaled:
+    """``factor * node``; every pullback is linear, so that a factor is carried along and not multiplied out."""
+
+    factor: Number
+    node: fx.Node
+
+
+@dataclass(frozen=True, slots=True)
+class Product:
+    """``factor * left @ right``."""
+
+    factor: Number
+    left: fx.Node
+    right: fx.Node
+
+
+@dataclass
+class Layer:
+    """Where the weight and the bias of a linear layer meet cotangents: ``(cotangent, input, factor)``."""
+
+    weight: fx.Node
+    bias: fx.Node | None
+    uses: list[tuple[fx.Node, fx.Node, Number]] = field(default_factory=list)
+
+
+class Tape:
+    """The backward graph while it is written.
+
+    Cotangents of a value arrive one by one and are summed when the value is pulled back. ``gathered``: products
+    for the weights of linear layers wait for the end, where layers of one shape share one call.
+    """
+
+    def __init__(self, needed: frozenset[fx.Node], gathered: bool) -> None:
+        self.graph = fx.Graph()
+        self.needed = needed
+        self.gathered = gathered
+        self.sums: dict[fx.Node, list[Scaled | Product]] = {}
+        self.saved: dict[fx.Node, fx.Node] = {}
+        self.layers: dict[tuple[object, object], Layer] = {}
+        self.pieces: dict[fx.Node, dict[Any, fx.Node]] = {}
+        self.last: fx.Node | None = None
+
+    def placeholder(self, name: str) -> fx.Node:
+        before = self.graph._root if self.last is None or self.last._erased else self.last
+        with self.graph.inserting_after(before):
+            self.last = self.graph.placeholder(name)
+        return self.last
+
+    def value(self, node: Any) -> Any:
+        """Return an argument of the forward pass in the backward pass."""
+        if isinstance(node, list | tuple):
+            return type(node)(self.value(item) for item in node)
+        if not isinstance(node, fx.Node):
+            return node
+        if node not in self.saved:
+            self.saved[node] = self.placeholder(f"{node.name}_")
+            self.saved[node].meta.update(node.meta)
+        return self.saved[node]
+
+    def emit(
+        self, function: Callable[..., Any], *args: Any, like: fx.Node | None = None, **kwargs: Any
+    ) -> fx.Node:
+        """Write a call; ``like`` has the shape of its result."""
+        node = self.graph.call_function(function, args, kwargs)
+        if like is not None:
+            node.meta.update({k: v for k, v in like.meta.items() if k in ("shape", "own")})
+        return node
+
+    def wants(self, value: object) -> bool:
+        return isinstance(value, fx.Node) and value in self.needed
+
+    def add(self, value: object, found: Scaled | Product) -> None:
+        """Add a cotangent of ``value``, reduced where the value was broadcast."""
+        if not isinstance(value, fx.Node) or value not in self.needed:
+            return
+        self.sums.setdefault(value, []).append(found)
+        if "own" in value.meta and isinstance(found, Product):
+            total = self.total(value)
+            assert total is not None
+            self.sums[value] = [total]
+
+    def give(self, value: object, factor: Number, function: Callable[..., Any], *args: Any) -> None:
+        """Add ``factor * function(*args)`` to the cotangents of a value, if they are asked for."""
+        if self.wants(value):
+            like = next((x for x in args if "shape" in getattr(x, "meta", {})), value)
+            found = Scaled(factor, self.emit(function, *args, like=like))  # type: ignore[arg-type]
+            same = "own" in found.node.meta
+            self.add(value, found if same else self.reduced(value, found))  # type: ignore[arg-type]
+
+    def reduced(self, value: fx.Node, found: Scaled) -> Scaled:
+        """Sum a cotangent over what a value was broadcast to."""
+        own, shape = value.meta.get("own"), value.meta.get("shape")
+        if own is not None:
+            node = self.graph.call_method("sum_to_size", (found.node, own))
+            node.meta["own"] = own
+        elif shape == found.node.meta.get("shape"):
+            return found
+        else:
+            node = self.emit(summed, found.node, self.value(value), like=value)
+        return Scaled(found.factor, node)
+
+    def total(self, value: fx.Node) -> Scaled | None:
+        """Return the sum of the cotangents of a value."""
+        parts = self.sums.pop(value, [])
+        if not parts:
+            return None
+        nodes = [item for item in parts if isinstance(item, Scaled)]
+        nodes.sort(key=lambda item: item.factor != 1)
+        products = [item for item in parts if isinstance(item, Product)]
+        if not nodes:
+            first, *products = products
+            nodes = [Scaled(first.factor, self.emit(torch.mm, first.left, first.right, like=value))]
+        scale, total = nodes[0].factor, nodes[0].node
+        for item in nodes[1:]:
+            more = {} if item.factor == scale else {"alpha": item.factor / scale}
+            total = self.emit(torch.add, total, item.node, like=value, **more)
+        for product in products:
+            more = {} if product.factor == scale else {"alpha": product.factor / scale}
+            total = self.emit(torch.addmm, total, product.left, product.right, like=value, **more)
+        return Scaled(scale, total)
+
+    def tensor(self, found: Scaled) -> fx.Node:
+        """Return a cotangent with its factor multiplied out."""
+        if found.factor == 1:
+            return found.node
+        return self.emit(torch.mul, found.node, found.factor, like=found.node)

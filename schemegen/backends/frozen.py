@@ -1,0 +1,164 @@
+"""A network as it is after training, for inference: what follows from its weights is computed beforehand."""
+
+from __future__ import annotations
+
+import copy
+import operator
+from typing import Any
+
+import torch
+from torch import Tensor, fx, nn
+from torch.nn import functional as F  # noqa: N812
+
+from schemegen.backends.functional import Functional, applied, functional
+from schemegen.backends.optimized import OptimizedNetwork
+from schemegen.backends.rewrites import interpolate, share
+from schemegen.network.solvers import evaluate
+
+__all__ = ["frozen"]
+
+
+def frozen(network: fx.GraphModule) -> OptimizedNetwork:
+    """Return a copy of a network in eval mode whose weights are buffers.
+
+    Coefficients are computed, branches with the coefficient 0 dropped, normalisations behind a convolution or a
+    linear layer folded into its weights (in float64), other normalisations written as one product and sum, kernels
+    laid out channels-last. Outputs equal those of the network in eval mode up to rounding.
+    """
+    source = copy.deepcopy(network).eval()
+    written = functional(source)
+    interpolate(written.graph)
+    share(written.graph)
+    constants = _Constants(source, written)
+    constants.compute()
+    constants.drop()
+    constants.fold()
+    return constants.network()
+
+
+class _Constants:
+    """The graph of a network while its constants are found."""
+
+    def __init__(self, source: fx.GraphModule, written: Functional) -> None:
+        self.source = source
+        self.graph = written.graph
+        self.modules: dict[fx.Node, nn.Module] = {}
+        self.known: dict[fx.Node, Tensor] = {}
+        for path, node in written.values.items():
+            found = operator.attrgetter(path)(source)
+            if isinstance(found, Tensor):
+                self.known[node] = found.detach()
+            else:
+                self.modules[node] = found
+
+    def compute(self) -> None:
+        """Compute every node that depends on weights alone."""
+        for node in self.graph.nodes:
+            inputs = node.all_input_nodes
+            if node.op in ("placeholder", "output") or node.target is evaluate or not inputs:
+                continue
+            if self.known.keys() >= set(inputs):
+                self.known[node] = applied(node, self.known)
+
+    def drop(self) -> None:
+        """Leave out terms whose coefficient is 0 (a damping of 1, a branch that is never kept)."""
+        for node in list(self.graph.nodes):
+            if node.target is torch.addcmul:
+                total, _, factor = node.args
+                vanishes = factor in self.known and not self.known[factor].any()
+                if vanishes and total.meta.get("shape") == node.meta.get("shape"):
+                    node.replace_all_uses_with(total)
+                    self.graph.erase_node(node)
+        self.prune()
+
+    def prune(self) -> None:
+        self.graph.eliminate_dead_code(is_impure_node=lambda n: n.op in ("placeholder", "output"))
+
+    def constant(self, value: Tensor, name: str) -> fx.Node:
+        """Return a node for a tensor that the network will hold."""
+        first = next(iter(self.graph.nodes))
+        with self.graph.inserting_before(first):
+            node = self.graph.get_attr(name)
+        self.known[node] = value
+        return node
+
+    def fold(self) -> None:
+        """Fold normalisations into the layer before where nothing else reads it, else into a product and a sum."""
+        for node in list(self.graph.nodes):
+            if node.target is not F.batch_norm or any(a not in self.known for a in node.args[1:5]):
+                continue
+            x, *statistics = node.args[:5]
+            mean, variance, weight, bias = (self.known[item].double() for item in statistics)
+            scale = weight / torch.sqrt(variance + (node.args[7] if len(node.args) > 7 else 1e-5))
+            shift = bias - mean * scale
+            if into_layer(x) and x.args[1] in self.known:
+                self.merge(node, x, scale, shift)
+            else:
+                self.affine(node, x, scale, shift)
+        self.prune()
+
+    def merge(self, node: fx.Node, layer: fx.Node, scale: Tensor, shift: Tensor) -> None:
+        """Scale the weights of the layer before a normalisation and shift its bias."""
+        kernel, offset = self.known[layer.args[1]], layer.args[2]  # type: ignore[index]
+        before = 0 if offset is None else self.known[offset].double()  # type: ignore[index]
+        by_channel = scale.view(-1, *(1 for _ in kernel.shape[1:]))
+        name = layer.name
+        weight = self.constant((kernel.double() * by_channel).to(kernel.dtype), f"{name}_weight")
+        bias = self.constant((before * scale + shift).to(kernel.dtype), f"{name}_bias")
+        layer.args = (layer.args[0], weight, bias, *layer.args[3:])
+        node.replace_all_uses_with(layer)
+        self.graph.erase_node(node)
+
+    def affine(self, node: fx.Node, x: fx.Node, scale: Tensor, shift: Tensor) -> None:
+        """Write a normalisation as ``shift + scale x``."""
+        shape = (-1, *(1 for _ in node.meta["shape"][1:]))
+        dtype = self.known[node.args[3]].dtype  # type: ignore[index]
+        factor = self.constant(scale.view(shape).to(dtype), f"{node.name}_scale")
+        offset = self.constant(shift.view(shape).to(dtype), f"{node.name}_shift")
+        with self.graph.inserting_before(node):
+            found = self.graph.call_function(torch.addcmul, (offset, x, factor))
+        found.meta.update(node.meta)
+        node.replace_all_uses_with(found)
+        self.graph.erase_node(node)
+
+    def network(self) -> OptimizedNetwork:
+        """Return the graph with its constants as buffers and its modules as sub-modules."""
+        root = nn.Module()
+        graph = fx.Graph()
+        made: dict[fx.Node, Any] = {}
+        for node in self.graph.nodes:
+            if node in self.known:
+                if all(user in self.known for user in node.users):
+                    continue
+                value = self.known[node]
+                if value.dim() == 4:
+                    value = value.contiguous(memory_format=torch.channels_last)
+                root.register_buffer(node.name, value)
+                made[node] = graph.get_attr(node.name)
+            elif node in self.modules:
+                if not node.users:
+                    continue
+                root.add_module(node.name, self.modules[node])
+                made[node] = graph.get_attr(node.name)
+            elif node.target is evaluate and node.args[0].op == "placeholder":
+                module, *arguments = node.args
+                args = fx.map_arg(tuple(arguments), made.__getitem__)
+                made[node] = graph.call_module(module.name, args)
+                made[node].meta.update(node.meta)
+            else:
+                made[node] = graph.node_copy(node, made.__getitem__)
+        graph.lint()
+        result = OptimizedNetwork(root, graph, type(self.source).__name__).eval()
+        for parameter in result.parameters():
+            parameter.requires_grad_(False)
+        result.meta.update(
+            {k: v for k, v in self.source.meta.items() if k in ("program", "network")}
+        )
+        return result
+
+
+def into_layer(node: Any) -> bool:
+    """Return whether a normalisation of a value can be folded into the layer that made it."""
+    return (
+        isinstance(node, fx.Node) and node.target in (F.conv2d, F.linear) and len(node.users) == 1
+    )

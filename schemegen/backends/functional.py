@@ -1,0 +1,366 @@
+"""A network as one function of its input and its tensors: blocks written out as calls of torch functions.
+
+Calling a module costs more than the kernel of a small layer. Here the graph of a network is rewritten so that
+every known layer is one call on tensors that are handed in; what is not known stays a module that is handed in
+and called. Layers that behave differently in training are written for the mode they are in.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, fx, nn
+from torch.nn import functional as F  # noqa: N812
+
+from schemegen.network import blocks, layers
+from schemegen.network.solvers import evaluate
+
+__all__ = ["Functional", "applied", "functional", "observed"]
+
+TRACED = (*blocks.BLOCKS.values(), blocks.Projection, blocks.VectorProjection, layers.Sequence)
+PARTS = {blocks.preactivate: "preactivate", blocks.transform: "transform"}
+HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+
+
+@dataclass
+class Functional:
+    """``graph(*inputs, *values) -> outputs``, its ``values`` found in the network by path.
+
+    ``flat`` are the modules that are no longer called, ``modes`` those of them whose mode decided what was
+    written. ``ordered``: a module that is called may draw numbers in the order that a tensor has in memory.
+    """
+
+    graph: fx.Graph
+    values: dict[str, fx.Node] = field(default_factory=dict)
+    flat: dict[str, nn.Module] = field(default_factory=dict)
+    modes: dict[str, nn.Module] = field(default_factory=dict)
+    ordered: bool = False
+
+
+def observed(module: nn.Module) -> bool:
+    """Return whether somebody listens to a module's calls or has changed what they do."""
+    patched = "forward" in module.__dict__ or hasattr(module, "parametrizations")
+    return patched or any(getattr(module, name) for name in HOOKS)
+
+
+def draws_in_order(module: nn.Module) -> bool:
+    """Return whether a module may draw in the order of memory; noises of schemes do not."""
+    known = type(module).__module__.startswith(("schemegen.network.", "torch.nn.modules."))
+    return not known or isinstance(module, nn.Dropout)
+
+
+def functional(module: fx.GraphModule) -> Functional:
+    """Return a network as a function, in the mode it is in."""
+    return _Writer(module).run()
+
+
+class _Writer:
+    """Writes the graph of a network node by node."""
+
+    def __init__(self, module: fx.GraphModule) -> None:
+        self.module = module
+        self.result = Functional(fx.Graph())
+        self.graph = self.result.graph
+        self.made: dict[fx.Node, fx.Node] = {}
+        self.last: fx.Node | None = None
+        self.origin: fx.Node | None = None
+
+    def run(self) -> Functional:
+        nodes = sorted(self.module.graph.nodes, key=lambda node: node.op != "placeholder")
+        for node in nodes:  # inputs first, in whatever order a graph has them
+            self.origin = node
+            self.made[node] = self.write(node)
+        self.graph.lint()
+        annotate(self.module, self.result)
+        return self.result
+
+    def write(self, node: fx.Node) -> fx.Node:
+        if node.op == "placeholder":
+            self.last = self.graph.node_copy(node)
+            return self.last
+        if node.op == "get_attr":
+            return self.value(str(node.target))
+        if node.op == "call_module":
+            arguments = fx.map_arg(node.args, self.made.__getitem__)
+            result = self.call(str(node.target), "forward", arguments)
+        elif node.target in PARTS:
+            block, *rest = node.args
+            arguments = fx.map_arg(tuple(rest), self.made.__getitem__)
+            result = self.call(str(block.target), PARTS[node.target], arguments)  # type: ignore[union-attr]
+        else:
+            result = self.graph.node_copy(node, self.made.__getitem__)
+        if "shape" in node.meta:
+            result.meta.setdefault("shape", node.meta["shape"])
+        return result
+
+    def value(self, path: str) -> fx.Node:
+        """Return the argument for what the network has at ``path``."""
+        values = self.result.values
+        if path not in values:
+            with self.graph.inserting_after(self.last):
+                name = path.replace(".", "_")
+                values[path] = self.last = self.graph.placeholder(name)
+        return values[path]
+
+    def emit(self, target: Callable[..., Any], *args: Any, **kwargs: Any) -> fx.Node:
+        node = self.graph.call_function(target, args, kwargs)
+        assert self.origin is not None
+        for key in ("custom", "stack_trace"):
+            if key in self.origin.meta:
+                node.meta[key] = self.origin.meta[key]
+        return node
+
+    def call(self, path: str, method: str, args: tuple[Any, ...]) -> fx.Node:
+        """Write a call of a module: a layer as a function, a block as its layers, others as they are."""
+        module = self.module.get_submodule(path)
+        if not observed(module):
+            if method == "forward" and type(module) in LAYERS:
+                found = LAYERS[type(module)](self, path, module, args)
+                if found is not None:
+                    self.result.flat[path] = module
+                    return found
+            elif type(module) in TRACED:
+                inner = traced(module, method, args[1:])
+                if inner is not None:
+                    self.result.flat[path] = self.result.modes[path] = module
+                    return self.inline(path, inner, args[0])
+        self.result.ordered |= any(map(draws_in_order, module.modules()))
+        function = evaluate if method == "forward" else getattr(blocks, method)
+        return self.emit(function, self.value(path), *args)
+
+    def inline(self, path: str, inner: fx.Graph, x: fx.Node) -> fx.Node:
+        """Write the traced body of a block."""
+        known: dict[fx.Node, Any] = {}
+        for node in inner.nodes:
+            if node.op == "placeholder":
+                known[node] = x
+                continue
+            args = fx.map_arg(node.args, known.__getitem__)
+            if node.op == "output":
+                result: fx.Node = args[0]
+                return result
+            place = f"{path}.{str(node.target).removeprefix('block.')}"
+            if node.op == "call_module":
+                known[node] = self.call(place, "forward", args)
+            elif node.op == "get_attr":
+                known[node] = self.value(place)
+            else:
+                target, args, kwargs = kernel(
+                    node, args, fx.map_arg(node.kwargs, known.__getitem__)
+                )
+                known[node] = self.graph.create_node(node.op, target, args, kwargs)
+        raise AssertionError("a traced block has an output")
+
+
+DEFAULTS: dict[Any, dict[str, Any]] = {
+    F.linear: {"bias": None},
+    F.conv2d: {"bias": None, "stride": 1, "padding": 0, "dilation": 1, "groups": 1},
+}
+
+
+def kernel(node: fx.Node, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, Any, Any]:
+    """Return the kernel behind what a block calls, layers with all their arguments in order."""
+    if node.target is F.relu:
+        return torch.relu, args, {}
+    if node.target in DEFAULTS:
+        defaults = DEFAULTS[node.target]
+        rest = [kwargs.get(name, value) for name, value in defaults.items()]
+        missing = len(args) - 2
+        return node.target, (*args, *rest[missing:]), {}
+    return node.target, args, kwargs
+
+
+class _Body(nn.Module):
+    """A method of a block at given further arguments, to be traced."""
+
+    def __init__(self, block: nn.Module, method: str, rest: tuple[Any, ...]) -> None:
+        super().__init__()
+        self.block = block
+        self.method = method
+        self.rest = rest
+
+    def forward(self, x: Tensor) -> Tensor:
+        result: Tensor = getattr(self.block, self.method)(x, *self.rest)
+        return result
+
+
+class _Tracer(fx.Tracer):
+    """Enters the one block that is traced; every module in it is a leaf."""
+
+    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
+        return module_qualified_name != "block"
+
+
+def traced(module: nn.Module, method: str, rest: tuple[Any, ...]) -> fx.Graph | None:
+    """Return the body of a block as a graph of its layers, None where it is no straight line."""
+    if any(isinstance(item, fx.Node) for item in rest):
+        return None
+    body = _Body(module, method, rest)
+    body.training = module.training
+    try:
+        graph = _Tracer().trace(body)
+    except (fx.proxy.TraceError, TypeError, NotImplementedError):
+        return None
+    constant = any("constant" in str(n.target) for n in graph.nodes if n.op == "get_attr")
+    return None if constant else graph
+
+
+# --- layers -------------------------------------------------------------------------------------------
+
+Args = tuple[Any, ...]
+
+
+def _linear(to: _Writer, path: str, layer: nn.Linear, args: Args) -> fx.Node:
+    bias = None if layer.bias is None else to.value(f"{path}.bias")
+    return to.emit(F.linear, args[0], to.value(f"{path}.weight"), bias)
+
+
+def _conv(to: _Writer, path: str, layer: nn.Conv2d, args: Args) -> fx.Node | None:
+    if layer.padding_mode != "zeros":
+        return None
+    bias = None if layer.bias is None else to.value(f"{path}.bias")
+    more = (layer.stride, layer.padding, layer.dilation, layer.groups)
+    return to.emit(F.conv2d, args[0], to.value(f"{path}.weight"), bias, *more)
+
+
+def _batch_norm(
+    to: _Writer, path: str, layer: nn.BatchNorm1d | nn.BatchNorm2d, args: Args
+) -> fx.Node | None:
+    if not layer.affine or not layer.track_running_stats or layer.momentum is None:
+        return None
+    to.result.modes[path] = layer
+    if layer.training:
+        to.graph.call_method("add_", (to.value(f"{path}.num_batches_tracked"), 1))
+    names = ("running_mean", "running_var", "weight", "bias")
+    values = (to.value(f"{path}.{name}") for name in names)
+    return to.emit(F.batch_norm, args[0], *values, layer.training, layer.momentum, layer.eps)
+
+
+def _stage_norm(to: _Writer, path: str, layer: blocks.StageBatchNorm, args: Args) -> fx.Node:
+    to.result.modes[path] = layer
+    x, call = args
+    own = f"{path}.statistics.{call}"
+    mean, variance = to.value(f"{own}.running_mean"), to.value(f"{own}.running_var")
+    weight, bias = to.value(f"{path}.weight"), to.value(f"{path}.bias")
+    return to.emit(F.batch_norm, x, mean, variance, weight, bias, layer.training)
+
+
+def _dropout(to: _Writer, path: str, layer: nn.Dropout, args: Args) -> fx.Node:
+    to.result.modes[path] = layer
+    x: fx.Node = args[0]
+    if not layer.training or not layer.p:
+        return x
+    # the mask is drawn in the order of memory, which must not depend on how images are laid out
+    return to.emit(F.dropout, to.graph.call_method("contiguous", (x,)), layer.p, True)
+
+
+def _pointwise(function: Callable[..., Any]) -> Callable[..., fx.Node]:
+    def write(to: _Writer, path: str, layer: nn.Module, args: Args) -> fx.Node:
+        return to.emit(function, args[0])
+
+    return write
+
+
+def _identity(to: _Writer, path: str, layer: nn.Module, args: Args) -> fx.Node:
+    x: fx.Node = args[0]
+    return x
+
+
+def _flatten(to: _Writer, path: str, layer: nn.Flatten, args: Args) -> fx.Node:
+    return to.emit(torch.flatten, args[0], layer.start_dim, layer.end_dim)
+
+
+def _flat(to: _Writer, path: str, layer: layers.Flat, args: Args) -> fx.Node:
+    return to.emit(torch.mean, args[0], (2, 3))
+
+
+LAYERS: Mapping[type[nn.Module], Callable[..., fx.Node | None]] = {
+    nn.Linear: _linear,
+    nn.Conv2d: _conv,
+    nn.BatchNorm1d: _batch_norm,
+    nn.BatchNorm2d: _batch_norm,
+    blocks.StageBatchNorm: _stage_norm,
+    nn.Dropout: _dropout,
+    nn.ReLU: _pointwise(torch.relu),
+    nn.Tanh: _pointwise(torch.tanh),
+    nn.Sigmoid: _pointwise(torch.sigmoid),
+    nn.Identity: _identity,
+    nn.Flatten: _flatten,
+    layers.Flat: _flat,
+}
+"""How a layer is written as a function; None where its settings are not covered."""
+
+
+# --- shapes -------------------------------------------------------------------------------------------
+
+POINTWISE = frozenset(
+    {
+        torch.relu, torch.tanh, torch.sigmoid, F.batch_norm, F.dropout,
+        torch.add, torch.sub, torch.mul, operator.add, operator.sub, operator.mul, operator.truediv,
+    }
+)  # fmt: skip
+
+
+def annotate(module: nn.Module, written: Functional) -> None:
+    """Note the shape of each node: ``own`` of what depends on values alone, ``shape`` of a sample otherwise."""
+    known: dict[fx.Node, Tensor] = {}
+    for path, node in written.values.items():
+        found = operator.attrgetter(path)(module)
+        node.meta.pop("shape", None)
+        if isinstance(found, Tensor):
+            known[node] = torch.empty_like(found, device="meta")
+    for node in written.graph.nodes:
+        inputs = node.all_input_nodes
+        if node.op not in ("call_function", "call_method") or node.target in (evaluate, "add_"):
+            continue
+        if inputs and known.keys() >= set(inputs):
+            known[node] = applied(node, known)
+            node.meta.pop("shape", None)
+        elif "shape" not in node.meta and inputs:
+            shape = shape_of(node, known)
+            if shape is not None:
+                node.meta["shape"] = shape
+    for node, value in known.items():
+        node.meta["own"] = tuple(value.shape)
+
+
+def applied(node: fx.Node, known: Mapping[fx.Node, Tensor]) -> Tensor:
+    """Return what a node computes of values that are known."""
+    args = fx.map_arg(node.args, known.__getitem__)
+    options = fx.map_arg(node.kwargs, known.__getitem__)
+    with torch.no_grad():
+        if node.op == "call_method":
+            first, *rest = args
+            result: Tensor = getattr(first, str(node.target))(*rest, **options)
+            return result
+        return node.target(*args, **options)  # type: ignore[no-any-return, operator]
+
+
+def shape_of(node: fx.Node, known: Mapping[fx.Node, Tensor]) -> tuple[int, ...] | None:
+    """Return the shape of a sample after a layer, None where it is not known."""
+    before = {item.meta.get("shape") for item in node.all_input_nodes if item not in known}
+    shape = before.pop()
+    if before or shape is None:
+        return None
+    if node.target in POINTWISE:
+        wide = any(known[item].dim() > len(shape) for item in node.all_input_nodes if item in known)
+        return None if wide else shape
+    weight = node.args[1] if len(node.args) > 1 else None
+    if not isinstance(weight, fx.Node) or weight not in known:
+        return None
+    width, *size = known[weight].shape
+    if node.target is F.linear:
+        return (*shape[:-1], width)
+    if node.target is F.conv2d and not isinstance(node.args[4], str):
+        stride, padding, dilation = (as_pair(item) for item in node.args[3:6])
+        grid = zip(shape[1:], size[1:], stride, padding, dilation, strict=True)
+        return (width, *((n + 2 * p - d * (k - 1) - 1) // s + 1 for n, k, s, p, d in grid))
+    return None
+
+
+def as_pair(value: Any) -> tuple[int, int]:
+    return (value, value) if isinstance(value, int) else tuple(value)

@@ -1,0 +1,275 @@
+"""How functions of tensors are pulled back: from the cotangent of the result to those of the arguments."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch import fx
+from torch.nn import functional as F  # noqa: N812
+
+from schemegen.backends.cotangents import Layer, Product, Scaled, Tape
+from schemegen.network import functions
+from schemegen.network.adjoint import mean_spread, pulled_back
+
+__all__ = ["NORM", "PULLBACKS", "by_autograd", "known", "split"]
+
+aten = torch.ops.aten
+NORM = torch.native_batch_norm
+Pullback = Callable[[Tape, fx.Node, Scaled], None]
+
+
+def known(node: fx.Node) -> bool:
+    """Return whether what a node calls, as it calls it, can be pulled back."""
+    if node.target in (F.batch_norm, torch.mean) or node.kwargs:
+        return (
+            (node.target is F.batch_norm and len(node.args) in (6, 8) and not node.kwargs)
+            or (node.target is torch.mean and node.args[1:] == ((2, 3),))
+            or (node.target in (torch.add, torch.sub) and set(node.kwargs) == {"alpha"})
+        )
+    return node.target in PULLBACKS or node.target in BY_AUTOGRAD
+
+
+def linear(tape: Tape, node: fx.Node, g: Scaled) -> None:
+    x, weight, bias = node.args
+    if len(node.meta["shape"]) != 1:
+        by_autograd(tape, node, g)
+        return
+    if tape.wants(x):
+        tape.add(x, Product(g.factor, g.node, tape.value(weight)))
+    if not tape.wants(weight) and not tape.wants(bias):
+        return
+    if tape.gathered:
+        layer = tape.layers.setdefault((weight, bias), Layer(weight, bias))  # type: ignore[arg-type]
+        layer.uses.append((g.node, tape.value(x), g.factor))
+        return
+    if tape.wants(weight):
+        turned = tape.graph.call_method("t", (g.node,))
+        tape.add(weight, Product(g.factor, turned, tape.value(x)))
+    if tape.wants(bias):
+        tape.add(bias, Scaled(g.factor, tape.emit(torch.sum, g.node, 0)))
+
+
+def from_result(function: Callable[..., Any], *more: Any) -> Pullback:
+    """Pull back a pointwise function whose derivative is known from its result."""
+
+    def rule(tape: Tape, node: fx.Node, g: Scaled) -> None:
+        tape.give(node.args[0], g.factor, function, g.node, tape.value(node), *more)
+
+    return rule
+
+
+def add(tape: Tape, node: fx.Node, g: Scaled, sign: int = 1) -> None:
+    first, second = node.args
+    passed(tape, first, g)
+    factor: Any = node.kwargs.get("alpha", 1)
+    passed(tape, second, Scaled(g.factor * factor * sign, g.node))
+
+
+def sub(tape: Tape, node: fx.Node, g: Scaled) -> None:
+    add(tape, node, g, -1)
+
+
+def passed(tape: Tape, value: Any, g: Scaled) -> None:
+    """Hand a cotangent on as it is, or summed up where the value was broadcast."""
+    if tape.wants(value):
+        parameter = "own" in value.meta and value.meta["own"] == g.node.meta.get("own")
+        tape.add(value, g if parameter else tape.reduced(value, g))
+
+
+def neg(tape: Tape, node: fx.Node, g: Scaled) -> None:
+    passed(tape, node.args[0], Scaled(-g.factor, g.node))
+
+
+def mul(tape: Tape, node: fx.Node, g: Scaled) -> None:
+    both: tuple[Any, ...] = node.args
+    for value, other in (both, both[::-1]):
+        if isinstance(other, fx.Node):
+            tape.give(value, g.factor, torch.mul, g.node, tape.value(other))
+        else:
+            passed(tape, value, Scaled(g.factor * other, g.node))
+
+
+def divide(tape: Tape, node: fx.Node, g: Scaled) -> None:
+    both: tuple[Any, ...] = node.args
+    value, other = both
+    if isinstance(other, fx.Node):
+        by_autograd(tape, node, g)
+    else:
+        passed(tape, value, Scaled(g.factor / other, g.node))
+
+
+def addcmul(tape: Tape, node: fx.Node, g: Scaled) -> None:
+    total, first, second = node.args
+    passed(tape, total, g)
+    if tape.wants(first):
+        tape.give(first, g.factor, torch.mul, g.node, tape.value(second))
+    if tape.wants(second):
+        tape.give(second, g.factor, torch.mul, g.node, tape.value(first))
+
+
+def lerp(tape: Tape, node: fx.Node, g: Scaled) -> None:
+    every: tuple[Any, ...] = node.args
+    start, end, weight = every
+    if not isinstance(weight, fx.Node):
+        passed(tape, start, Scaled(g.factor * (1 - weight), g.node))
+        passed(tape, end, Scaled(g.factor * weight, g.node))
+        return
+    scaled = tape.emit(torch.mul, g.node, tape.value(weight), like=node)
+    if tape.wants(start):
+        tape.add(start, g)
+        tape.add(start, Scaled(-g.factor, scaled))
+    if tape.wants(end):
+        tape.add(end, Scaled(g.factor, scaled))
+    if tape.wants(weight):
+        change = tape.emit(torch.sub, tape.value(end), tape.value(start), like=node)
+        tape.give(weight, g.factor, torch.mul, g.node, change)
+
+
+def type_as(tape: Tape, node: fx.Node, g: Scaled) -> None:
+    passed(tape, node.args[0], g)
+
+
+def batch_norm(tape: Tape, node: fx.Node, g: Scaled) -> None:
+    """``node`` is the result of the three-valued function, which is its argument."""
+    normed: Any = node.args[0]
+    x, weight, bias, mean, variance, training, _, eps = normed.args
+    mask = [tape.wants(item) for item in (x, weight, bias)]
+    saved = [item for item in normed.users if item.args[1] in (1, 2)]
+    by_place = {item.args[1]: item for item in saved}
+    running = (None, None) if training else (tape.value(mean), tape.value(variance))
+    found = tape.emit(
+        aten.native_batch_norm_backward,
+        g.node,
+        tape.value(x),
+        tape.value(weight),
+        *running,
+        tape.value(by_place[1]),
+        tape.value(by_place[2]),
+        training,
+        eps,
+        mask,
+    )
+    taken(tape, found, (x, weight, bias), g.factor)
+
+
+def taken(tape: Tape, found: fx.Node, values: tuple[Any, ...], factor: Any) -> None:
+    """Add the parts of a tuple of cotangents."""
+    for index, value in enumerate(values):
+        if tape.wants(value):
+            tape.add(value, Scaled(factor, tape.emit(operator.getitem, found, index, like=value)))
+
+
+def conv2d(tape: Tape, node: fx.Node, g: Scaled) -> None:
+    x, weight, bias, stride, padding, dilation, groups = node.args
+    if isinstance(padding, str):
+        by_autograd(tape, node, g)
+        return
+    mask = [tape.wants(item) for item in (x, weight, bias)]
+    sizes = None if bias is None else list(bias.meta["own"])  # type: ignore[union-attr]
+    found = tape.emit(
+        aten.convolution_backward,
+        g.node,
+        tape.value(x),
+        tape.value(weight),
+        sizes,
+        stride,
+        padding,
+        dilation,
+        False,
+        [0, 0],
+        groups,
+        mask,
+    )
+    taken(tape, found, (x, weight, bias), g.factor)
+
+
+def mean(tape: Tape, node: fx.Node, g: Scaled) -> None:
+    tape.give(node.args[0], g.factor, mean_spread, g.node, tape.value(node.args[0]))
+
+
+def flatten(tape: Tape, node: fx.Node, g: Scaled) -> None:
+    x = node.args[0]
+    if tape.wants(x):
+        shaped = tape.graph.call_method("reshape_as", (g.node, tape.value(x)))
+        tape.add(x, Scaled(g.factor, shaped))
+
+
+def cat(tape: Tape, node: fx.Node, g: Scaled) -> None:
+    parts, axis = node.args
+    sizes = [part.meta["shape"][axis - 1] for part in parts]  # type: ignore[union-attr,operator]
+    found = tape.emit(torch.split, g.node, sizes, axis)
+    taken(tape, found, tuple(parts), g.factor)  # type: ignore[arg-type]
+
+
+def getitem(tape: Tape, node: fx.Node, g: Scaled) -> None:
+    """A part of a tuple: the result of a normalisation, or a piece of a split."""
+    whole: Any = node.args[0]
+    if whole.target is NORM:
+        batch_norm(tape, node, g)
+    else:
+        tape.pieces.setdefault(whole, {})[node.args[1]] = tape.tensor(g)
+
+
+def split(tape: Tape, node: fx.Node, pieces: dict[Any, fx.Node]) -> None:
+    x, sizes, axis = node.args
+    if not tape.wants(x):
+        return
+    parts = {item.args[1]: item for item in node.users}
+    whole = [
+        pieces[i] if i in pieces else tape.emit(torch.zeros_like, tape.value(parts[i]))
+        for i in range(len(sizes))  # type: ignore[arg-type]
+    ]
+    tape.add(x, Scaled(1, tape.emit(torch.cat, whole, axis, like=x)))  # type: ignore[arg-type]
+
+
+def nothing(tape: Tape, node: fx.Node, g: Scaled) -> None:
+    """A constant."""
+
+
+def by_autograd(tape: Tape, node: fx.Node, g: Scaled) -> None:
+    active = [i for i, value in enumerate(node.args) if tape.wants(value)]
+    if active:
+        pull = pulled_back(node.target)
+        found = tape.emit(pull, tape.value(tuple(node.args)), active, g.node)
+        taken(tape, found, tuple(node.args[i] for i in active), g.factor)
+
+
+PULLBACKS: Mapping[Any, Pullback] = {
+    F.linear: linear,
+    F.conv2d: conv2d,
+    NORM: nothing,
+    torch.tanh: from_result(aten.tanh_backward),
+    torch.sigmoid: from_result(aten.sigmoid_backward),
+    torch.relu: from_result(aten.threshold_backward, 0),
+    torch.add: add,
+    torch.sub: sub,
+    operator.add: add,
+    operator.sub: sub,
+    operator.neg: neg,
+    operator.mul: mul,
+    torch.mul: mul,
+    operator.truediv: divide,
+    torch.addcmul: addcmul,
+    torch.lerp: lerp,
+    "type_as": type_as,
+    torch.mean: mean,
+    torch.flatten: flatten,
+    torch.cat: cat,
+    operator.getitem: getitem,
+    torch.split: nothing,
+    torch.zeros_like: nothing,
+    "add_": nothing,
+}
+"""By the function of a node, or the name of its method."""
+
+BY_AUTOGRAD = frozenset(
+    {
+        functions.phi1, functions.phi2, functions.phi3, functions.bounded,
+        torch.exp, torch.log, torch.sqrt, torch.sin, torch.cos, torch.abs, torch.clamp,
+        torch.minimum, torch.maximum, operator.pow, F.softplus,
+    }
+)  # fmt: skip
+"""Functions that few networks call, and those of coefficients: autograd pulls each back by itself."""

@@ -1,0 +1,143 @@
+"""Gradients by a backward pass that is written out: what the generated adjoint of a network calls."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+__all__ = ["Adjoint", "Pair", "Pairs", "linear_gradients", "mean_spread", "pulled_back", "summed"]
+
+SMALL = 4096
+"""Cotangents of up to so many numbers are gathered: there a call costs more than a copy."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """``forward(*inputs) -> (*outputs, *kept)`` and ``backward(*cotangents, *saved) -> gradients``.
+
+    ``saved`` are the inputs at ``places`` and what was ``kept``; ``others`` are the remaining inputs. Gradients
+    are those of the inputs at ``active``.
+    """
+
+    forward: Callable[..., tuple[Tensor, ...]]
+    backward: Callable[..., tuple[Tensor | None, ...]]
+    outputs: int
+    places: tuple[int, ...]
+    others: tuple[int, ...]
+    active: tuple[int, ...]
+
+
+class Pairs(Protocol):
+    """The adjoints of one function, by which inputs ask for gradients and by size."""
+
+    def of(self, needed: tuple[bool, ...], small: bool) -> Pair: ...
+
+    def plain(self, *inputs: Tensor) -> tuple[Tensor, ...]:
+        """Run the function so that autograd can follow, leaving all buffers alone."""
+
+
+class Adjoint(torch.autograd.Function):
+    """A function with a written backward pass.
+
+    Gradients of gradients come from autograd: where a graph of the backward pass is asked for, the function runs
+    again and autograd follows it.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, pairs: Pairs, *inputs: Tensor) -> tuple[Tensor, ...]:
+        pair = pairs.of(ctx.needs_input_grad[1:], inputs[0].numel() <= SMALL)
+        results = pair.forward(*inputs)
+        ctx.pairs, ctx.pair, ctx.count = pairs, pair, len(inputs)
+        ctx.others = [(place, inputs[place]) for place in pair.others]
+        ctx.save_for_backward(*(inputs[place] for place in pair.places), *results[pair.outputs :])
+        return results[: pair.outputs]
+
+    @staticmethod
+    def backward(ctx: Any, *cotangents: Tensor) -> tuple[Tensor | None, ...]:
+        pair: Pair = ctx.pair
+        saved = ctx.saved_tensors
+        result: list[Tensor | None] = [None] * (ctx.count + 1)
+        if torch.is_grad_enabled():
+            found = again(ctx, saved[: len(pair.places)], cotangents)
+        else:
+            found = pair.backward(*cotangents, *saved)
+        for place, gradient in zip(pair.active, found, strict=True):
+            result[place + 1] = gradient
+        return tuple(result)
+
+
+def again(
+    ctx: Any, saved: Sequence[Tensor], cotangents: Sequence[Tensor]
+) -> tuple[Tensor | None, ...]:
+    """Return the gradients as a graph that can be differentiated once more."""
+    pair: Pair = ctx.pair
+    inputs: dict[int, Tensor] = {**dict(ctx.others), **dict(zip(pair.places, saved, strict=True))}
+    outputs = ctx.pairs.plain(*(inputs[place] for place in range(ctx.count)))
+    followed = [(y, g) for y, g in zip(outputs, cotangents, strict=True) if y.requires_grad]
+    return torch.autograd.grad(
+        [y for y, _ in followed],
+        [inputs[place] for place in pair.active],
+        [g for _, g in followed],
+        create_graph=True,
+        allow_unused=True,
+    )
+
+
+def linear_gradients(
+    cotangents: Sequence[Tensor], inputs: Sequence[Tensor], factors: Sequence[float]
+) -> tuple[Tensor, ...]:
+    """Return the gradients of weights and biases of layers of one shape, all weights first.
+
+    Layer ``i`` of ``n`` was used ``r`` times, with cotangents ``i r`` to ``i r + r - 1``::
+
+        dW_i = sum_j factors_j g_ij^T x_ij        db_i = sum_j factors_j sum_rows g_ij
+    """
+    uses = len(factors)
+    count = len(cotangents) // uses
+    batch, width = cotangents[0].shape
+    g = torch.cat(cotangents)  # type: ignore[arg-type]
+    if any(factor != factors[0] for factor in factors):
+        scale = g.new_tensor(factors).view(1, uses, 1, 1)
+        g = (g.view(count, uses, batch, width) * scale).view(count, uses * batch, width)
+    else:
+        g = g.view(count, uses * batch, width)
+        if factors[0] != 1:
+            g = g.mul_(factors[0])
+    x = torch.cat(inputs).view(count, uses * batch, -1)  # type: ignore[arg-type]
+    turned = g.transpose(1, 2)
+    weights = turned * x if uses * batch == 1 else torch.bmm(turned, x)
+    return (*weights.unbind(), *g.sum(1).unbind())
+
+
+def summed(gradient: Tensor, x: Tensor) -> Tensor:
+    """Return a cotangent summed over what ``x`` was broadcast to."""
+    return gradient.sum_to_size(x.shape)
+
+
+def mean_spread(gradient: Tensor, x: Tensor) -> Tensor:
+    """Return the cotangent of an image from that of its mean over the pixels."""
+    size = x.shape[2] * x.shape[3]
+    return (gradient / size)[:, :, None, None].expand(x.shape)
+
+
+@cache
+def pulled_back(function: Callable[..., Tensor]) -> Callable[..., tuple[Tensor, ...]]:
+    """Return what pulls a function of tensors back by autograd, for the ``active`` ones of its arguments."""
+
+    def pull(
+        arguments: Sequence[Any], active: Sequence[int], cotangent: Tensor
+    ) -> tuple[Tensor, ...]:
+        given = list(arguments)
+        with torch.enable_grad():
+            for place in active:
+                given[place] = given[place].detach().requires_grad_()
+            result = function(*given)
+        return torch.autograd.grad(result, [given[place] for place in active], cotangent)
+
+    pull.__name__ = pull.__qualname__ = f"pull_{function.__name__}"
+    return pull

@@ -1,0 +1,403 @@
+"""Optimised networks: the same numbers, gradients, buffers and draws, whatever is done to the network."""
+
+from __future__ import annotations
+
+import copy
+import operator
+import pickle
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor, fx, nn
+from torch.func import functional_call
+from torch.nn import functional as F  # noqa: N812
+from torch.nn.utils import parametrize
+
+import schemegen
+from schemegen.backends import NetworkError, functional, optimized
+from schemegen.backends.inplace import reuse
+from schemegen.backends.rewrites import interpolate, share
+from schemegen.diagnostics import SchemeError, UsageError
+from schemegen.network.solvers import Solver
+from schemegen.resources import resource_dir
+from schemegen.scheme.builders import from_text
+
+ALL = sorted(path.stem for path in resource_dir("zoo").glob("schemes/*.scheme"))
+# A learned and a shared coefficient, history, states that are split, noise on and inside branches, branches that
+# a draw removes, implicit stages, functions of coefficients, statistics of each stage.
+DEFAULT = (
+    ("euler", "tiny"), ("rk4", "mlp"), ("ab2", "tiny"), ("lm_resnet", "tiny"), ("revnet", "mlp"),
+    ("stochastic_depth", "tiny"), ("backward_euler", "mlp"), ("exp_euler", "mlp"), ("milstein", "mlp"),
+    ("antisymmetric_net", "tiny"), ("shake_shake", "tiny"), ("stoermer_verlet", "mlp"),
+)  # fmt: skip
+CASES = [
+    pytest.param(scheme, network, marks=[] if (scheme, network) in DEFAULT else pytest.mark.slow)
+    for scheme in ALL
+    for network in ("mlp", "tiny")
+]
+SOLVED = 1e-8  # implicit stages are solved to their tolerance
+LAYERS = """scheme layered {{
+  state u
+  drift f(u): block branch
+  noise m: bernoulli(3/4), scope element
+  step {{ u[n+1] = u[n] + h*f(u[n] + 1/2*f(u[n])) }}
+}}
+network n {{
+  input: shape [{shape}], classes 3
+  block branch: seq [{layers}]
+  stem: {stem}, width 6
+  stage: width 6, steps 3
+  head: {head}
+}}"""
+
+
+def of(scheme: str, network: str) -> nn.Module:
+    try:
+        return schemegen.build(scheme, network).double()
+    except SchemeError as error:
+        pytest.skip(f"no such network: {error.diagnostics[0].code}")
+
+
+def shape_of(network: nn.Module) -> tuple[int, ...]:
+    return next(node.meta["shape"] for node in network.graph.nodes if node.op == "placeholder")
+
+
+def outcome(network: nn.Module, batch: int = 3) -> list[Tensor | None]:
+    """Return outputs, gradients of weights and inputs, buffers, and the generator after a training step."""
+    torch.manual_seed(5)
+    x = torch.randn(batch, *shape_of(network), dtype=torch.float64, requires_grad=True)
+    learned = [p for p in network.parameters() if p.requires_grad]
+    y = network(x)
+    weights = torch.cos(torch.arange(y.numel(), dtype=torch.float64)).view_as(y)
+    found = torch.autograd.grad((y * weights).sum(), [x, *learned], allow_unused=True)
+    return [y.detach(), *found, *network.buffers(), torch.get_rng_state()]
+
+
+def same(one: list[Tensor | None], other: list[Tensor | None], bound: float = 1e-10) -> None:
+    assert len(one) == len(other)
+    for a, b in zip(one, other, strict=True):
+        if a is None or b is None:
+            # what nothing depends on may have no gradient, or the gradient zero
+            rest = a if b is None else b
+            assert rest is None or not rest.any()
+        elif a.is_floating_point():
+            assert float((a - b).detach().abs().max()) <= bound * (1 + float(a.abs().max()))
+        else:
+            assert torch.equal(a, b)
+
+
+def check(network: nn.Module, bound: float = 1e-10) -> None:
+    """Compare a step of training, and what either network gives without gradients in both modes."""
+    fast = schemegen.optimize(copy.deepcopy(network))
+    assert list(fast.state_dict()) == list(network.state_dict())
+    same(outcome(network), outcome(fast), bound)
+    x = torch.randn(3, *shape_of(network), dtype=torch.float64)
+    kept = x.clone()
+    for training in (True, False):
+        found = []
+        for module in (network.train(training), fast.train(training)):
+            torch.manual_seed(1)
+            with torch.no_grad():
+                found.append([module(x), *(item.clone() for item in module.buffers())])
+        same(*found, bound)
+    same(outcome(network), outcome(fast), bound)
+    assert torch.equal(x, kept)
+
+
+@pytest.mark.filterwarnings("ignore:.*stopped after")
+@pytest.mark.parametrize(("scheme", "network"), CASES)
+def test_the_zoo_trains_alike(scheme: str, network: str) -> None:
+    made = of(scheme, network)
+    solved = any(isinstance(module, Solver) for module in made.modules())
+    check(made, SOLVED if solved else 1e-10)
+
+
+@pytest.mark.parametrize(
+    ("layers", "shape", "stem", "head"),
+    [
+        ("linear, tanh, linear", "5", "linear", "linear"),
+        ("linear, relu, linear, sigmoid", "5", "linear", "bn, relu, linear"),
+        ("bn, relu, linear, layernorm, gelu, linear", "5", "linear", "linear"),
+        ("bn, relu, conv(3), bn, relu, conv(3)", "1, 6, 6", "conv(3)", "bn, relu, avgpool, linear"),
+        ("conv(3), groupnorm(2), silu, conv1x1", "1, 6, 6", "conv(3)", "relu, flatten, linear"),
+        ("conv(3), drop(m), tanh, conv(3)", "1, 6, 6", "conv(3, 2)", "avgpool, linear"),
+        ("conv(3), drop(1/4), elu, conv(3)", "1, 6, 6", "conv(3)", "avgpool, linear"),
+    ],
+)
+def test_layers_train_alike(layers: str, shape: str, stem: str, head: str) -> None:
+    text = LAYERS.format(layers=layers, shape=shape, stem=stem, head=head)
+    if "drop(m)" not in layers:
+        text = text.replace("  noise m: bernoulli(3/4), scope element\n", "")
+    check(schemegen.build(from_text(text)).double())
+
+
+@pytest.mark.parametrize("batch", [1, 2, 70])
+def test_gradients_are_gathered_or_not_alike(batch: int) -> None:
+    network = of("rk4", "mlp").eval()
+    same(outcome(network, batch), outcome(schemegen.optimize(network), batch))
+
+
+def test_frozen_weights_and_inputs_without_gradient() -> None:
+    network = of("lm_resnet", "mlp").eval()
+    fast = schemegen.optimize(network)
+    for index, parameter in enumerate(network.parameters()):
+        parameter.requires_grad_(index % 3 > 0)
+    same(outcome(network), outcome(fast))
+    x = torch.randn(2, *shape_of(network), dtype=torch.float64)
+    for parameter in network.parameters():
+        parameter.requires_grad_(False)
+    assert not fast(x).requires_grad
+
+
+def test_gradients_of_gradients_are_those_of_autograd() -> None:
+    network = of("rk2", "mlp").train()
+    found = []
+    for module in (network, schemegen.optimize(copy.deepcopy(network))):
+        torch.manual_seed(0)
+        x = torch.randn(4, 64, dtype=torch.float64, requires_grad=True)
+        (first,) = torch.autograd.grad(module(x).square().sum(), x, create_graph=True)
+        learned = list(module.parameters())
+        second = torch.autograd.grad(first.square().sum(), learned, allow_unused=True)
+        found.append([first.detach(), *second, *module.buffers()])
+    same(*found)
+
+
+# --- what happens to a network --------------------------------------------------------------------------
+
+
+def changed(network: nn.Module, change: Callable[[nn.Module], object]) -> None:
+    """Compare after both networks ran once and were changed alike."""
+    fast = schemegen.optimize(copy.deepcopy(network))
+    for module in (network, fast):
+        outcome(module)
+        change(module)
+    same(outcome(network), outcome(fast))
+
+
+def block(network: nn.Module) -> nn.Module:
+    return network.get_submodule("stage1.1.f")
+
+
+class Doubled(nn.Module):
+    def forward(self, weight: Tensor) -> Tensor:
+        return 2 * weight
+
+
+def grown(network: nn.Module) -> None:
+    block(network).linear1.forward = lambda x: 3 * x
+
+
+@pytest.mark.parametrize("change", [
+    lambda n: block(n).register_forward_hook(lambda m, i, y: 2 * y),
+    lambda n: block(n).linear1.register_forward_pre_hook(lambda m, i: (2 * i[0],)),
+    lambda n: block(n).linear2.register_full_backward_hook(lambda m, i, o: (2 * i[0],)),
+    lambda n: parametrize.register_parametrization(block(n).linear1, "weight", Doubled()),
+    lambda n: setattr(block(n), "linear2", nn.Linear(64, 64, False, dtype=torch.float64)),
+    lambda n: setattr(n.get_submodule("stage1.2"), "f", nn.Tanh()),
+    lambda n: n.load_state_dict({k: 2 * v for k, v in n.state_dict().items()}),
+    lambda n: n.load_state_dict({k: 2 * v for k, v in n.state_dict().items()}, assign=True),
+    lambda n: n.eval(),
+    grown,
+], ids=[
+    "hook", "pre-hook", "backward hook", "parametrisation", "layer", "block", "load", "assign", "eval", "forward",
+])  # fmt: skip
+def test_what_is_done_to_a_network_is_seen(change: Callable[[nn.Module], object]) -> None:
+    def seeded(network: nn.Module) -> None:
+        torch.manual_seed(3)
+        change(network)
+
+    changed(of("euler", "mlp"), seeded)
+
+
+def test_hooks_are_seen_only_as_long_as_they_are_there() -> None:
+    network = schemegen.optimize(of("euler", "mlp").eval())
+    x = torch.randn(2, 64, dtype=torch.float64)
+    calls: list[int] = []
+    before = network(x)
+    handle = block(network).register_forward_hook(lambda m, i, y: calls.append(1))
+    torch.testing.assert_close(network(x), before)
+    handle.remove()
+    torch.testing.assert_close(network(x), before)
+    assert calls == [1]
+
+
+def test_it_shares_with_the_network_it_was_made_from() -> None:
+    network = of("lm_resnet", "tiny")
+    fast = schemegen.optimize(network)
+    pairs = [*zip(network.parameters(), fast.parameters(), strict=True)]
+    pairs += [*zip(network.buffers(), fast.buffers(), strict=True)]
+    assert all(one is other for one, other in pairs)
+    fast.float()
+    x = torch.randn(2, *shape_of(network))
+    torch.testing.assert_close(network.eval()(x), fast.eval()(x))
+
+
+def test_copies_pickles_and_functional_calls() -> None:
+    network = schemegen.optimize(of("rk2", "mlp").eval())
+    x = torch.randn(2, 64, dtype=torch.float64)
+    true = network(x)
+    twin = copy.deepcopy(network)
+    with torch.no_grad():
+        next(network.parameters()).zero_()
+    torch.testing.assert_close(twin(x), true)
+    other = pickle.loads(pickle.dumps(twin))  # noqa: S301  written here
+    assert type(other).__mro__[1] is optimized.OptimizedNetwork
+    torch.testing.assert_close(other(x), true)
+    values = {name: 2 * value for name, value in twin.named_parameters()}
+    doubled = copy.deepcopy(twin)
+    doubled.load_state_dict({**doubled.state_dict(), **values})
+    torch.testing.assert_close(functional_call(twin, values, (x,)), doubled(x))
+    gradient = torch.func.grad(lambda v: functional_call(twin, v, (x,)).sum())(values)
+    torch.testing.assert_close(gradient["head.2.bias"], torch.full((10,), 2.0, dtype=torch.float64))
+
+
+def test_exports_and_autocast_go_through_the_graph() -> None:
+    network = of("lm_resnet", "mlp").float().eval()
+    fast = schemegen.optimize(network)
+    x = torch.randn(2, 64)
+    program = torch.export.export(fast, (x,))
+    torch.testing.assert_close(program.module()(x), network(x))
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert torch.equal(fast(x), network(x))
+
+
+def test_errors_name_the_line_of_the_scheme() -> None:
+    fast = schemegen.optimize(of("euler", "mlp"))
+    with pytest.raises(NetworkError, match=r"mlp\.scheme:6: stem, linear"):
+        fast(torch.randn(2, 65, dtype=torch.float64))
+
+
+def test_usage() -> None:
+    with pytest.raises(UsageError, match="unknown mode"):
+        schemegen.optimize(of("euler", "mlp"), mode="fast")
+    with pytest.raises(UsageError, match="generated"):
+        schemegen.optimize(nn.Linear(1, 1))
+
+
+# --- each pass on its own -------------------------------------------------------------------------------
+
+
+def targets(graph: fx.Graph) -> list[object]:
+    return [node.target for node in graph.nodes if node.op.startswith("call")]
+
+
+def test_known_blocks_leave_no_module_calls() -> None:
+    written = functional.functional(of("rk4", "mlp").eval())
+    calls = targets(written.graph)
+    assert all(not isinstance(item, str) or item == "type_as" for item in calls)
+    assert calls.count(torch.tanh) == 4 * 6
+
+
+VERLET = """scheme verlet {
+  state x, v
+  drift f(x): block branch, weights network
+  step {
+    w = v[n] + 1/2*h*f(x[n])
+    x[n+1] = x[n] + h*w
+    v[n+1] = w + 1/2*h*f(x[n+1])
+  }
+}
+network n {
+  input: shape [6], classes 3
+  block branch: seq [linear, tanh, linear]
+  stem: linear, width 8
+  stage: width 8, steps 5
+  head: linear
+}"""
+
+
+def test_the_last_evaluation_of_a_step_is_the_first_of_the_next() -> None:
+    network = schemegen.build(from_text(VERLET)).double()
+    graph = functional.functional(network).graph
+    assert targets(graph).count(torch.tanh) == 2 * 5
+    share(graph)
+    assert targets(graph).count(torch.tanh) == 5 + 1
+    check(network)
+
+
+def test_interpolations_are_found_and_equal() -> None:
+    graph = fx.Graph()
+    u, v, raw = (graph.placeholder(name) for name in ("u", "v", "raw"))
+    k = graph.call_function(operator.sub, (1.0, raw))
+    left = graph.call_function(operator.mul, (u, graph.call_function(operator.sub, (1.0, k))))
+    one = graph.call_function(torch.addcmul, (left, v, k))
+    third = graph.call_function(operator.mul, (one, 1 / 4))
+    two = graph.call_function(torch.add, (third, v), {"alpha": 3 / 4})
+    for node in (u, v, left, one, third, two):
+        node.meta["shape"] = (3,)
+    graph.output(two)
+    values = torch.randn(2, 3), torch.randn(2, 3), torch.tensor(0.3)
+    true = fx.GraphModule(nn.Module(), copy.deepcopy(graph))(*values)
+    interpolate(graph)
+    assert targets(graph) == [torch.lerp, torch.lerp]
+    torch.testing.assert_close(fx.GraphModule(nn.Module(), graph)(*values), true)
+
+
+def test_results_are_written_over_operands_that_nothing_reads() -> None:
+    graph = fx.Graph()
+    x, weight = graph.placeholder("x"), graph.placeholder("weight")
+    first = graph.call_function(F.linear, (x, weight))
+    second = graph.call_function(torch.tanh, (first,))
+    third = graph.call_function(torch.add, (first, second), {"alpha": 2})
+    fourth = graph.call_function(torch.add, (x, third), {"alpha": 2})
+    fifth = graph.call_function(torch.relu, (third,))
+    for node in (x, first, second, third, fourth, fifth):
+        node.meta["shape"] = (3,)
+    graph.output((fourth, fifth))
+    values = torch.randn(2, 3), torch.randn(3, 3)
+    true = fx.GraphModule(nn.Module(), copy.deepcopy(graph))(*values)
+    reuse(graph)
+    # `first` is read later by the sum, which may write over it; `x` belongs to the caller
+    assert targets(graph) == [F.linear, torch.tanh, "add_", torch.add, "relu_"]
+    kept = values[0].clone()
+    for one, other in zip(fx.GraphModule(nn.Module(), graph)(*values), true, strict=True):
+        torch.testing.assert_close(one, other)
+    assert torch.equal(values[0], kept)
+
+
+# --- inference ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.filterwarnings("ignore:.*stopped after")
+@pytest.mark.parametrize(("scheme", "backbone"), CASES)
+def test_frozen_networks_give_the_same_outputs(scheme: str, backbone: str) -> None:
+    network = of(scheme, backbone)
+    shape = shape_of(network)
+    for _ in range(2):
+        network(torch.randn(8, *shape, dtype=torch.float64))
+    network.eval()
+    frozen = schemegen.optimize(network, mode="inference")
+    x = torch.randn(4, *shape, dtype=torch.float64)
+    found = []
+    for module in (network, frozen, copy.deepcopy(frozen)):
+        torch.manual_seed(0)
+        with torch.no_grad():
+            found.append(module(x))
+    same(found[:1], found[1:2])
+    assert torch.equal(found[1], found[2])
+    assert not any(parameter.requires_grad for parameter in frozen.parameters())
+
+
+def test_normalisations_are_folded() -> None:
+    network = of("euler", "tiny").eval()
+    calls = targets(functional.functional(network).graph)
+    frozen = schemegen.optimize(network, mode="inference")
+    folded = targets(frozen.graph)
+    assert F.batch_norm in calls
+    assert F.batch_norm not in folded
+    # one of the two in each branch; those before a branch, a projection and the head stay as products
+    assert folded.count(torch.addcmul) == calls.count(F.batch_norm) - sum(
+        ".f" in name and name.endswith("bn2") for name, _ in network.named_modules()
+    )
+
+
+def test_removed_branches_are_dropped() -> None:
+    text = LAYERS.format(layers="linear, tanh, linear", shape="5", stem="linear", head="linear")
+    start, end = text.index("  noise"), text.index("}\nnetwork")
+    step = "  param g: learnable, per step, init 0\n  step { u[n+1] = u[n] + g*h*f(u[n]) }\n"
+    network = schemegen.build(from_text(text[:start] + step + text[end:])).eval()
+    frozen = schemegen.optimize(network, mode="inference")
+    assert targets(frozen.graph).count(F.linear) == 2
+    x = torch.randn(2, 5)
+    torch.testing.assert_close(frozen(x), network(x))
