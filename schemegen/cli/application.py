@@ -27,6 +27,7 @@ COMMANDS = {
     "diff": "Two schemes side by side: coefficients, orders, cost.",
     "verify": "Measure what the analysis claims; exit 1 on a contradiction.",
     "step": "Follow one step, value by value, on a test problem.",
+    "compare": "Train schemes with equal seeds on equal data, and say which differ.",
     "train": "Train a network of a scheme.",
     "eval": "Print the test accuracy of a trained network.",
     "attack": "Count the images that a trained network reads under attack.",

@@ -88,7 +88,12 @@ def table_html(table: Table) -> Iterator[str]:
     """Yield a section with a table."""
     yield f"<section><h2>{escape_html(table.title)}</h2>"
     if table.rows:
-        head = "".join(f'<th scope="col">{escape_html(cell)}</th>' for cell in table.columns)
+        head = "".join(
+            f'<th scope="col">{escape_html(cell)}</th>'
+            if i < table.names
+            else f'<th scope="col" class="number">{escape_html(cell)}</th>'
+            for i, cell in enumerate(table.columns)
+        )
         yield f'<table class="grid"><tr>{head}</tr>'
         for row in table.rows:
             cells = [
