@@ -35,7 +35,7 @@ def depth_term(scheme: Scheme, found: Stages | None) -> tuple[sympy.Expr | None,
         return None, "all steps share their weights, so nothing changes with depth"
     if timed and weights != "network":
         return None, "the time is given to weights that change with depth themselves"
-    if weights not in ("step", "network"):
+    if weights not in ("step", "smooth", "network"):
         return None, "several sets of weights a step are no samples of one smooth function"
     state = f"{scheme.states[0].name}[n]"
     field = found.coefficients.field

@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 from schemegen.diagnostics import Span
-from schemegen.network import blocks, functions, layers, noise, solvers, timed
+from schemegen.network import blocks, functions, layers, noise, smooth, solvers, timed
 
 __all__ = [
     "CONSTRUCTORS",
@@ -186,6 +186,7 @@ CONSTRUCTORS: dict[str, Callable[..., nn.Module]] = {
     "Projection": blocks.Projection,
     "VectorProjection": blocks.VectorProjection,
     **{name: getattr(layers, name) for name in layers.__all__},
+    "Smooth": smooth.Smooth,
     "Time": timed.Time,
     "InnerPreact": blocks.InnerPreact,
     "InnerBottleneck": blocks.InnerBottleneck,

@@ -52,7 +52,7 @@ def normalised(field: Field, spec: NetworkSpec, overrides: Mapping[str, str]) ->
 
 def shares_preactivation(field: Field, spec: NetworkSpec, overrides: Mapping[str, str]) -> bool:
     """Return whether the block starts with a BN-ReLU that a projection can share."""
-    if field.timed:
+    if field.timed or field.knots:
         return False
     item = declared(field, spec, overrides)
     first = tuple(part.name for part in item.layers[:2])

@@ -26,6 +26,7 @@ from schemegen.network import (
     layers,
     lipschitz,
     noise,
+    smooth,
     solvers,
     tied,
     timed,
@@ -38,7 +39,9 @@ __all__ = ["emit_source"]
 
 SLOT = re.compile("\x00(\\d+)\x00")
 OPERATORS = ("+ ", "- ", "* ", "/ ")
-LIBRARY = (fractal, tied, timed, lipschitz, transformer, blocks, layers, functions, noise, solvers)
+LIBRARY = (
+    fractal, tied, timed, lipschitz, transformer, blocks, layers, functions, noise, smooth, solvers,
+)  # fmt: skip
 
 
 @dataclass

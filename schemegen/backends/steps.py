@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from fractions import Fraction
 from functools import lru_cache
 from typing import assert_never
 
@@ -38,6 +39,7 @@ from schemegen.step.program import (
 __all__ = ["Network", "Step"]
 
 H = sympy.Symbol("h")
+SHARED = ("network", "smooth")  # weights of a drift that several steps have in common
 POINTWISE = {
     "multiply": "*",
     "divide": "/",
@@ -157,7 +159,7 @@ class Step:
     def key(self, drift: Field, item: Evaluate) -> tuple[object, ...]:
         """Return what identifies the weights of an evaluation in the whole network."""
         widths_ = self.block_widths(item)
-        step = None if drift.weights == "network" else self.plan.position
+        step = None if drift.weights in SHARED else self.plan.position
         strided = self.plan.stride if self.strided(item) else 1
         return (drift.name, item.weights, step, widths_, strided)
 
@@ -375,12 +377,20 @@ class Step:
         return self.builder.module(place, (block, at, draw, total, factor, *call), name)
 
     def told(self, drift: Field, item: Evaluate) -> tuple[Value, ...]:
-        """Return what a block takes besides its input: which evaluation it is, and the time."""
+        """Return what a block takes besides its input: its depth, which evaluation it is, and the time."""
         numbers: tuple[Value, ...] = self.call_number(drift, item)
+        steps = self.sharing(self.key(drift, item))
+        if drift.knots and len(steps) > 1:
+            depth = Fraction(steps.index(self.plan.position), len(steps) - 1)
+            numbers = (Number(depth, "depth"), *numbers)
         if not drift.timed:
             return numbers
         time = self.coefficient((self.plan.position + item.time) * H)
         return (*numbers, write(self.builder, time, self.tensors(time), "time"))
+
+    def sharing(self, key: tuple[object, ...]) -> list[int]:
+        """Return the positions of the steps that use a set of weights."""
+        return sorted({position for position, _ in self.network.calls[key]})
 
     def call_number(self, drift: Field, item: Evaluate) -> tuple[Number, ...]:
         """Return which statistics an evaluation uses, nothing where its block has one set."""
@@ -406,7 +416,7 @@ class Step:
         name = attribute(drift.name)
         name = name if len(sets) == 1 else f"{name}_{item.weights + 1}"
         place = Place(name)
-        if drift.weights == "network":
+        if drift.weights in SHARED:
             place = self.network.shared_block(key, name)
         stride = self.plan.stride if self.strided(item) else 1
         spec, overrides = self.network.spec, self.network.overrides
@@ -415,6 +425,9 @@ class Step:
         construction = modules.block(
             drift, spec, overrides, pair, stride, size, calls, self.known, inner
         )
+        knots = min(drift.knots, len(self.sharing(key)))
+        if knots > 1:
+            construction = Construction("Smooth", children=(construction,) * knots)
         self.builder.declare_module(place, construction)
         return place
 

@@ -96,7 +96,15 @@ def drifts(names: Names, node: Declaration) -> tuple[Drift, ...]:
             block = value.id
         elif value is not None:
             attributes.wrong(attributes["block"], "`block` takes the name of a block")
-    weights = attributes.word("weights", ("step", "stage", "call", "network"), "step", filler="per")
+    knots = _knots(attributes)
+    kinds = ("step", "stage", "call", "network", "smooth")
+    weights = "smooth" if knots else attributes.word("weights", kinds, "step", filler="per")
+    if weights == "smooth" and not knots:
+        attributes.wrong(
+            attributes["weights"],
+            "`weights smooth` takes the number of its knots, 2 to 64",
+            "write `weights smooth 3`",
+        )
     norm_stats = attributes.word("norm_stats", ("stage", "shared"), "stage", filler="per")
     noise = attributes.single("inner")
     if noise is not None and not isinstance(noise, Name):
@@ -126,11 +134,32 @@ def drifts(names: Names, node: Declaration) -> tuple[Drift, ...]:
                     norm_stats,
                     timed,
                     inner,
+                    knots,
                 )
             )
             if timed:
                 names.values["t"] = TIME
     return tuple(found)
+
+
+def _knots(attributes: Attributes) -> int:
+    """Return K of ``weights smooth K``, 0 for anything else."""
+    if "weights" not in attributes:
+        return 0
+    match attributes["weights"].values:
+        case (Name(id="smooth"), Number(value=value)) if (
+            value.denominator == 1 and 2 <= value <= 64
+        ):
+            return int(value)
+        case (Name(id="smooth"), _):
+            attributes.wrong(
+                attributes["weights"],
+                "`weights smooth` takes the number of its knots, 2 to 64",
+                "write `weights smooth 3`",
+            )
+            return 2
+        case _:
+            return 0
 
 
 def takes_time(names: Names, target: Target) -> bool:

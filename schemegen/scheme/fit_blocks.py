@@ -207,7 +207,7 @@ def _undrawable(scheme: Scheme, noise: Noise, drift: Drift) -> tuple[str, str]:
     if noise.backward != "same":
         cure = "let it multiply the drift in the equations"
         return f"it has `backward {noise.backward}`", cure
-    if drift.weights == "network" and symbols & set(schedules):
+    if drift.weights in ("network", "smooth") and symbols & set(schedules):
         name = sorted(schedules[item] for item in symbols & set(schedules))[0]
         reason = f"`{name}` changes from step to step and the block does not"
         return reason, "use a const, or `weights per step`"

@@ -64,7 +64,8 @@ class Drift:
     equation), ``call`` (a set for each evaluation), ``network`` (one set for all steps of equal
     shape). ``norm_stats``: batch-norm statistics of repeated evaluations, ``stage`` (own) or
     ``shared``. ``timed``: it takes the time after its states, ``f(u, t)``.
-    ``inner``: the noise that multiplies inside the branch, before its last kernel.
+    ``inner``: the noise that multiplies inside the branch, before its last kernel. ``knots``: of
+    ``weights`` ``smooth``, which steps of equal shape interpolate between, by their depth.
     """
 
     name: str
@@ -75,6 +76,7 @@ class Drift:
     norm_stats: str = "stage"
     timed: bool = False
     inner: str = ""
+    knots: int = 0
 
 
 @dataclass(frozen=True, slots=True)

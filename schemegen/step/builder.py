@@ -232,6 +232,7 @@ def drift_fields(drifts: tuple[Drift, ...]) -> tuple[Field, ...]:
             drift.norm_stats,
             timed=drift.timed,
             inner=drift.inner,
+            knots=drift.knots,
         )
         for drift in drifts
     )

@@ -131,6 +131,7 @@ class Field:
     function: str = ""
     timed: bool = False
     inner: str = ""
+    knots: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -149,16 +149,22 @@ class Walk:
             result[item.name] = [self.function(single if b is None else b) for b in sets]
         return result
 
-    def shared(self, stage: int, index: int, name: str) -> nn.Module | None:
-        """The block of ``weights network`` that a step calls."""
+    def shared(self, stage: int, index: int, name: str) -> object:
+        """The block of ``weights network`` that a step calls; at its depth, of ``weights smooth``."""
         for node in self.module.graph.nodes:
             place = node.meta.get("custom", {})
             called = node.op == "call_module" and str(node.target).startswith(f"shared_{name}")
             if called and (place["stage"], place["step"]) == (stage, index):
-                return self.module.get_submodule(str(node.target))
+                block, told = self.module.get_submodule(str(node.target)), node.args[1:]
+                if type(block).__name__ != "Smooth":
+                    return block
+                return lambda *at, block=block, told=told: block(torch.cat(at, 1), *told)
         return None
 
     def function(self, block: object) -> object:
+        if not isinstance(block, nn.Module):
+            return block
+
         def call(*arguments: Tensor) -> Tensor:
             if not isinstance(arguments[-1], Tensor):
                 return block(torch.cat(arguments[:-1], 1), arguments[-1])  # type: ignore[operator, no-any-return]
