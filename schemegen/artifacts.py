@@ -58,7 +58,7 @@ def require(emit: Iterable[str]) -> None:
     missing = [name for name in ("onnx", "onnxscript") if find_spec(name) is None]
     if "onnx" in emit and missing:
         raise UsageError(
-            f"the form onnx needs {' and '.join(missing)}", f"pip install {' '.join(missing)}"
+            f"the form onnx needs {' and '.join(missing)}", "pip install 'schemegen[onnx]'"
         )
 
 
@@ -147,15 +147,15 @@ def _step_dot(build: Build) -> str:
 
 
 def _export(build: Build) -> bytes:
-    from schemegen.backends.exports import exported_bytes
+    from schemegen.backends.exports import exported_bytes, exported_program
 
-    return exported_bytes(build.graph, build.network.input_shape)
+    return exported_bytes(exported_program(build.graph, build.network.input_shape))
 
 
 def _onnx(build: Build) -> bytes:
-    from schemegen.backends.exports import onnx_bytes
+    from schemegen.backends.exports import exported_program, onnx_bytes
 
-    return onnx_bytes(build.graph, build.network.input_shape)
+    return onnx_bytes(exported_program(build.graph, build.network.input_shape))
 
 
 FORMS: Mapping[str, tuple[str, Callable[[Build], str | bytes]]] = {

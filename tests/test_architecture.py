@@ -21,7 +21,7 @@ LAYERS = (
     "diagnostics", "resources", "files", "sources", "exact", "language", "series", "scheme", "step",
     "analysis", "verification", "report", "network", "backends", "training", "values", "selection",
     "artifacts", "walk", "pipeline", "saving", "running", "trained", "diagnosis", "comparison", "timm_models",
-    "cli",
+    "systems", "lifting", "cli",
 )  # fmt: skip
 ONLY_DIAGNOSTICS = ("render", "explanations")
 ALLOWED = {name: {*LAYERS[:index], *ONLY_DIAGNOSTICS} for index, name in enumerate(LAYERS)}

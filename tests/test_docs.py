@@ -64,3 +64,15 @@ def test_the_parameters_of_the_backbones() -> None:
         with torch.device("meta"):
             network = schemegen.build("resnet", network=name)
         assert f"{sum(item.numel() for item in network.parameters()):,}" == count, name
+
+
+def test_the_table_of_systems_is_that_of_the_networks_and_the_analysis() -> None:
+    """``python docs/catalogue.py`` writes it; the number of parameters is the one expected."""
+    import runpy
+
+    text = runpy.run_path(str(DOCS / "catalogue.py"))["page"]()
+    assert (DOCS / "catalogue.md").read_text(encoding="utf-8") == text
+    rows = [line.split(" | ") for line in text.splitlines() if line.startswith("| ")][1:]
+    assert len(rows) >= 30
+    for name, _, _, expected, found, *_ in rows:
+        assert expected == found, name

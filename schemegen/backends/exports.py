@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -10,7 +11,6 @@ import torch
 from torch import nn
 
 from schemegen.diagnostics import UsageError
-from schemegen.network.solvers import Solver
 
 __all__ = ["exported_bytes", "exported_program", "onnx_bytes"]
 
@@ -25,12 +25,20 @@ def evaluating(network: nn.Module) -> Iterator[nn.Module]:
         network.train(training)
 
 
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep to torch what it warns itself of: it looks at the gradient of what enters a loop."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The .grad attribute of a Tensor that is not a leaf")
+        yield
+
+
 def exported_program(
     network: nn.Module, input_shape: tuple[int, ...]
 ) -> torch.export.ExportedProgram:
     """Return the network as an exported program that takes ``(batch, *input_shape)``, any batch."""
     batch = torch.export.Dim("batch")
-    with evaluating(network):
+    with evaluating(network), quiet():
         return torch.export.export(
             network, (example(network, input_shape),), dynamic_shapes=({0: batch},)
         )
@@ -41,31 +49,18 @@ def example(network: nn.Module, input_shape: tuple[int, ...]) -> torch.Tensor:
     return torch.zeros(2, *input_shape, dtype=parameter.dtype, device=parameter.device)
 
 
-def exported_bytes(network: nn.Module, input_shape: tuple[int, ...]) -> bytes:
+def exported_bytes(program: torch.export.ExportedProgram) -> bytes:
     """Return the file that ``torch.export.load`` reads; torch numbers its symbols anew in each run."""
     buffer = io.BytesIO()
-    torch.export.save(exported_program(network, input_shape), buffer)
+    torch.export.save(program, buffer)
     return buffer.getvalue()
 
 
-def onnx_bytes(network: nn.Module, input_shape: tuple[int, ...]) -> bytes:
-    """Return the network as an ONNX model. Errors: UsageError where a solver needs what ONNX lacks."""
-    for name, item in network.named_modules():
-        if isinstance(item, Solver) and item.method in ("anderson", "newton_krylov"):
-            raise UsageError(
-                f"{name} uses {item.method}, which solves linear systems; ONNX has no operator for that",
-                "`solve: fixed_point` can be written, and so can the form `export`",
-            )
-    batch = torch.export.Dim("batch")
-    with evaluating(network):
-        program = torch.onnx.export(
-            network,
-            (example(network, input_shape),),
-            dynamo=True,
-            dynamic_shapes=({0: batch},),
-            verbose=False,
-        )
-    if program is None:
+def onnx_bytes(program: torch.export.ExportedProgram) -> bytes:
+    """Return an exported program as an ONNX model. Errors: UsageError where torch cannot write it."""
+    with quiet():
+        found = torch.onnx.export(program, dynamo=True, verbose=False)
+    if found is None:
         raise UsageError("torch could not write this network as ONNX")
-    data: bytes = program.model_proto.SerializeToString(deterministic=True)
+    data: bytes = found.model_proto.SerializeToString(deterministic=True)
     return data

@@ -25,6 +25,7 @@ COMMANDS = {
     "show": "Print a scheme as tableau, equations, LaTeX, JSON or Python.",
     "fmt": "Align bars and columns; comments stay.",
     "diff": "Two schemes side by side: coefficients, orders, cost.",
+    "lift": "Make a one-step scheme reversible.",
     "verify": "Measure what the analysis claims; exit 1 on a contradiction.",
     "step": "Follow one step, value by value, on a test problem.",
     "compare": "Train schemes with equal seeds on equal data, and say which differ.",

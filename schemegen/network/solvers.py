@@ -9,7 +9,6 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -24,6 +23,28 @@ def evaluate(block: nn.Module, *arguments: Tensor | int) -> Tensor:
     return block(*arguments)  # type: ignore[no-any-return]
 
 
+def damped(normal: Tensor, ridge: Tensor, right: Tensor) -> Tensor:
+    """Return ``(N + ridge I)^-1 right`` for a small ``N`` that has no negative eigenvalue.
+
+    Exported graphs eliminate in plain operations, since ONNX has no operator for linear systems. No pivot is below
+    the ridge but for rounding.
+    """
+    matrix = normal + ridge * torch.eye(len(normal), dtype=normal.dtype, device=normal.device)
+    if not torch.compiler.is_exporting():
+        result: Tensor = torch.linalg.solve(matrix, right)
+        return result
+    return eliminated(matrix, right, ridge)
+
+
+def eliminated(a: Tensor, b: Tensor, least: Tensor) -> Tensor:
+    pivot = torch.maximum(a[0, 0], least)
+    if len(b) == 1:
+        return b / pivot
+    factors = a[1:, 0] / pivot
+    rest = eliminated(a[1:, 1:] - factors[:, None] * a[0, 1:], b[1:] - factors * b[0], least)
+    return torch.cat([(b[:1] - (a[0, 1:] * rest).sum()) / pivot, rest])
+
+
 def gmres(apply: Map, right: Tensor, size: int) -> Tensor:
     """Return the least-squares solution of ``A y = right`` in a Krylov space of ``size`` dimensions.
 
@@ -32,7 +53,8 @@ def gmres(apply: Map, right: Tensor, size: int) -> Tensor:
     scale = right.norm().clamp_min(torch.finfo(right.dtype).tiny)
     basis = [right / scale]
     columns = []
-    for _ in range(size):
+    none = torch.zeros_like(scale)
+    for index in range(size):
         vector = apply(basis[-1])
         column = []
         for known in basis:
@@ -40,19 +62,16 @@ def gmres(apply: Map, right: Tensor, size: int) -> Tensor:
             vector = vector - projection * known
             column.append(projection)
         length = vector.norm()
-        columns.append(torch.stack([*column, length]))
+        columns.append(torch.stack([*column, length, *[none] * (size - 1 - index)]))
         basis.append(vector / length.clamp_min(torch.finfo(right.dtype).tiny))
-    hessenberg = torch.stack([nn.functional.pad(c, (0, size + 1 - c.numel())) for c in columns], 1)
-    target = torch.zeros_like(hessenberg[:, 0])
-    target = torch.cat([scale.reshape(1), target[1:]])
+    hessenberg = torch.stack(columns)
+    target = torch.stack([scale, *[none] * size])
     # A tiny ridge keeps the normal equations solvable when the space is exhausted early.
-    normal = hessenberg.T @ hessenberg
+    normal = hessenberg @ hessenberg.T
     ridge = torch.finfo(right.dtype).eps * normal.diagonal().sum()
-    ridge = ridge.clamp_min(torch.finfo(right.dtype).tiny) * torch.eye(
-        size, dtype=right.dtype, device=right.device
-    )
-    weights = torch.linalg.solve(normal + ridge, hessenberg.T @ target)
-    result: Tensor = torch.stack(basis[:-1], 1) @ weights
+    ridge = ridge.clamp_min(torch.finfo(right.dtype).tiny)
+    weights = damped(normal, ridge, hessenberg @ target)
+    result: Tensor = weights @ torch.stack(basis[:-1])
     return result
 
 
@@ -62,7 +81,7 @@ class Solver(nn.Module):
     ``fixed_point``: ``z <- g(z)``. ``anderson``: mixing of the last ``memory`` sweeps (Walker, Ni 2011).
     ``newton_krylov``: Newton's method, linear systems by GMRES with directional differences (Knoll, Keyes
     2004). Eager runs stop once ``|g(z) - z| <= tolerance (1 + |z|)``; a compiled network has no
-    data-dependent control flow and takes all iterations.
+    data-dependent control flow and takes all iterations; an exported one has a loop that stops.
 
     ``gradient`` ``implicit``: by the implicit function theorem, ``dz = (I - g')^-1 dg``; in a compiled
     network that inverse is its Neumann series of ``iterations`` terms, by as many sweeps at the solution.
@@ -92,18 +111,16 @@ class Solver(nn.Module):
     def forward(
         self, sweep: Callable[..., tuple[Tensor, ...]], guess: tuple[Tensor, ...], *known: object
     ) -> tuple[Tensor, ...]:
-        shapes = [item.shape for item in guess]
-        sizes = [item.numel() for item in guess]
-
         def split(z: Tensor) -> list[Tensor]:
-            return [
-                part.view(shape) for part, shape in zip(torch.split(z, sizes), shapes, strict=True)
-            ]
+            parts = torch.split(z, [item.numel() for item in guess])
+            return [part.view_as(item) for part, item in zip(parts, guess, strict=True)]
 
         def g(z: Tensor) -> Tensor:
             return torch.cat([part.reshape(-1) for part in sweep(*split(z), *known)])
 
         z = torch.cat([item.reshape(-1) for item in guess])
+        if torch.compiler.is_exporting():
+            return tuple(split(self.exported(g, z)))
         implicit = self.gradient == "implicit" and torch.is_grad_enabled()
         z = self.implicit(g, z) if implicit else self.solve(g, z)
         return tuple(split(z))
@@ -139,83 +156,86 @@ class Solver(nn.Module):
         return result
 
     def solve(self, g: Map, z: Tensor) -> Tensor:
+        taken, state = self.start(g, z)
+        while taken < self.iterations and not self.converged(state[1], state[0]):
+            taken, state = taken + 1, self.step(g, *state)
+        if not torch.compiler.is_compiling():
+            self.taken = taken
+            self.residual = self.report(state[1], state[0], self.method)
+        return state[0]
+
+    def exported(self, g: Map, z: Tensor) -> Tensor:
+        """Solve by a loop that an exported graph keeps as a loop, early stop included."""
+        from torch._higher_order_ops import while_loop
+
+        taken, state = self.start(g, z)
+
+        def more(taken: Tensor, z: Tensor, residual: Tensor, *rest: Tensor) -> Tensor:
+            within = taken < self.iterations
+            if self.tolerance is None:
+                return within
+            reached = residual.norm() <= self.tolerance * (1 + z.norm())
+            return torch.logical_and(within, ~reached)
+
+        def body(taken: Tensor, *state: Tensor) -> tuple[Tensor, ...]:
+            return (taken + 1, *self.step(g, *state))
+
+        first = torch.full((), taken, dtype=torch.long, device=z.device)
+        found: Tensor = while_loop(more, body, (first, *state))[1]  # type: ignore[no-untyped-call]
+        return found
+
+    def start(self, g: Map, z: Tensor) -> tuple[int, tuple[Tensor, ...]]:
+        """Return how many iterations the first values take, and these: ``z``, its residual, what else is kept."""
+        image = g(z)
+        if self.method == "newton_krylov":
+            return 0, (z, image - z)
+        if self.method == "fixed_point":
+            return 1, (image, image - z)
+        differences = torch.zeros_like(z).repeat(self.memory, 1)
+        return 1, (image, image - z, differences, differences.clone())
+
+    def step(self, g: Map, z: Tensor, residual: Tensor, *rest: Tensor) -> tuple[Tensor, ...]:
+        """Return the values after one more iteration."""
         match self.method:
             case "fixed_point":
-                z, residual = self.fixed_point(g, z)
+                image = g(z)
+                return image, image - z
             case "anderson":
-                z, residual = self.anderson(g, z)
+                return self.anderson(g, z, residual, *rest)
             case _:
-                z, residual = self.newton_krylov(g, z)
-        if not torch.compiler.is_compiling():
-            self.residual = self.report(residual, z, self.method)
-        return z
+                return self.newton_krylov(g, z, residual)
 
     def converged(self, residual: Tensor, z: Tensor) -> bool:
         if self.tolerance is None or torch.compiler.is_compiling():
             return False
         return bool(residual.norm() <= self.tolerance * (1 + z.norm()))
 
-    def count(self, taken: int) -> None:
-        if not torch.compiler.is_compiling():
-            self.taken = taken
-
-    def fixed_point(self, g: Map, z: Tensor) -> tuple[Tensor, Tensor]:
-        residual = torch.zeros_like(z)
-        for taken in range(1, self.iterations + 1):
-            image = g(z)
-            residual, z = image - z, image
-            self.count(taken)
-            if self.converged(residual, z):
-                break
-        return z, residual
-
-    def anderson(self, g: Map, z: Tensor) -> tuple[Tensor, Tensor]:
-        self.count(1)
-        images, residuals = [g(z)], []
-        residuals.append(images[0] - z)
-        z = images[0]
-        for taken in range(2, self.iterations + 1):
-            image = g(z)
-            self.count(taken)
-            images, residuals = (
-                [*images, image][-self.memory - 1 :],
-                [*residuals, image - z][-self.memory - 1 :],
-            )
-            if self.converged(residuals[-1], z):
-                return image, residuals[-1]
-            z = image - self.mixture(images, residuals)
-        return z, residuals[-1]
-
-    def mixture(self, images: list[Tensor], residuals: list[Tensor]) -> Tensor:
-        dr = torch.stack([b - a for a, b in pairwise(residuals)], 1)
-        dg = torch.stack([b - a for a, b in pairwise(images)], 1)
-        normal = dr.T @ dr
+    def anderson(
+        self, g: Map, image: Tensor, residual: Tensor, dg: Tensor, dr: Tensor
+    ) -> tuple[Tensor, ...]:
+        """Sweep from the mixture of the last images; ``dg``, ``dr`` are their differences, 0 before the first."""
+        normal = dr @ dr.T
         ridge = 1e-14 if normal.dtype == torch.float64 else 1e-7
         scale = (ridge * normal.diagonal().sum()).clamp_min(torch.finfo(normal.dtype).tiny)
-        identity = torch.eye(len(normal), dtype=normal.dtype, device=normal.device)
-        weights: Tensor = torch.linalg.solve(normal + scale * identity, dr.T @ residuals[-1])
-        mixed: Tensor = torch.mv(dg, weights)
-        return mixed
+        z = image - damped(normal, scale, dr @ residual) @ dg
+        fresh = g(z)
+        left = fresh - z
+        dg = torch.cat([dg[1:], (fresh - image)[None]])
+        dr = torch.cat([dr[1:], (left - residual)[None]])
+        return fresh, left, dg, dr
 
-    def newton_krylov(self, g: Map, z: Tensor) -> tuple[Tensor, Tensor]:
-        residual = g(z) - z
-        for taken in range(self.iterations + 1):
-            self.count(taken)
-            if taken == self.iterations or self.converged(residual, z):
-                break
-            epsilon = torch.finfo(z.dtype).eps ** 0.5 * (1 + z.detach().norm())
+    def newton_krylov(self, g: Map, z: Tensor, residual: Tensor) -> tuple[Tensor, ...]:
+        epsilon = torch.finfo(z.dtype).eps ** 0.5 * (1 + z.detach().norm())
 
-            def linear(
-                y: Tensor, z: Tensor = z, base: Tensor = residual, epsilon: Tensor = epsilon
-            ) -> Tensor:
-                step = epsilon / y.detach().norm().clamp_min(torch.finfo(y.dtype).tiny)
-                moved = z + step * y
-                change: Tensor = (base - (g(moved) - moved)) / step
-                return change
+        def linear(y: Tensor) -> Tensor:
+            step = epsilon / y.detach().norm().clamp_min(torch.finfo(y.dtype).tiny)
+            moved = z + step * y
+            change: Tensor = (residual - (g(moved) - moved)) / step
+            return change
 
-            z = z + gmres(linear, residual, min(self.memory, z.numel()))
-            residual = g(z) - z
-        return z, residual
+        exporting = torch.compiler.is_exporting()  # the batch has no size then
+        z = z + gmres(linear, residual, self.memory if exporting else min(self.memory, z.numel()))
+        return z, g(z) - z
 
     def report(self, residual: Tensor, z: Tensor, what: str) -> Tensor:
         """Return the relative residual of an eager call, and warn once where it is above the tolerance."""

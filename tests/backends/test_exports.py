@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import io
 import sys
 import types
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
+import onnxruntime
 import pytest
 import torch
 
 import schemegen
 from schemegen.backends.drawing import dot, draw_network, draw_step, layers, svg
-from schemegen.backends.exports import exported_bytes, onnx_bytes
+from schemegen.backends.exports import exported_program, onnx_bytes
 from schemegen.diagnostics import Source, UsageError
+from schemegen.network.solvers import convergence
 from schemegen.pipeline import emit_network
 from schemegen.resources import resource_dir
 from schemegen.scheme import bind
@@ -22,12 +23,19 @@ from schemegen.selection import read_network
 from schemegen.step import lower
 
 ZOO = sorted(path.stem for path in (resource_dir("zoo") / "schemes").glob("*.scheme"))
-TYPICAL = ("resnet", "lm_resnet", "shake_shake", "revnet", "polynet")
-# An export unrolls all iterations of a solver, which for these takes minutes each.
-LONG = {
-    name for name in ZOO
-    if (solver := schemegen.load(name).solver) and solver.method in ("anderson", "newton_krylov")
-}  # fmt: skip
+IMPLICIT = """
+scheme s {{
+  state u; drift f(u): block mlp
+  step {{ u[n+1] = u[n] + h/4*f(u[n+1]) }}
+  solve: {0}, memory 3, iterations 30, tol 1e-6, gradient implicit
+}}
+network n {{
+  input: shape [4], classes 3
+  stem: linear, width 6
+  stage: width 6, steps 1
+  head: linear
+}}
+"""
 SPEC = """
 network small {
   input: shape [1, 4, 4], classes 3
@@ -44,44 +52,26 @@ def small(name: str) -> torch.fx.GraphModule:
     return emit_network(scheme, lower(scheme), bind(scheme, spec), {})
 
 
-def exported_equals(name: str) -> None:
-    network = small(name)
-    content = exported_bytes(network, (1, 4, 4))
+@pytest.mark.parametrize("method", ["anderson", "newton_krylov"])
+def test_a_solver_is_exported_as_a_loop_that_stops(method: str) -> None:
+    """It takes as many iterations as the network, so both outputs are the same; the graph has one of them."""
+    network = schemegen.build(IMPLICIT.format(method))
+    program = exported_program(network, (4,))
     assert network.training
-    x = torch.randn(5, 1, 4, 4)
+    x = torch.randn(5, 4)
     with torch.no_grad():
-        again = torch.export.load(io.BytesIO(content)).module()(x)
-        torch.testing.assert_close(again, network.eval()(x), rtol=1e-5, atol=1e-5)
-
-
-@pytest.mark.parametrize("name", TYPICAL)
-def test_an_exported_program_is_the_network(name: str) -> None:
-    exported_equals(name)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", [name for name in ZOO if name not in LONG])
-def test_every_scheme_of_the_zoo_is_exported(name: str) -> None:
-    exported_equals(name)
-
-
-def test_onnx_runtime_gives_the_same() -> None:
-    runtime = pytest.importorskip("onnxruntime")
-    pytest.importorskip("onnxscript")
-    for name in TYPICAL:
-        network = small(name)
-        session = runtime.InferenceSession(onnx_bytes(network, (1, 4, 4)))
-        x = torch.randn(5, 1, 4, 4)
-        (found,) = session.run(None, {session.get_inputs()[0].name: x.numpy()})
-        with torch.no_grad():
-            torch.testing.assert_close(
-                torch.from_numpy(found), network.eval()(x), rtol=1e-4, atol=1e-5
-            )
-
-
-def test_what_onnx_cannot_say_is_said_before_the_work() -> None:
-    with pytest.raises(UsageError, match=r"stage1\.0\.solver\w* uses anderson"):
-        onnx_bytes(small("sdirk2"), (1, 4, 4))
+        wanted = network.eval()(x)
+    (reached,) = convergence(network).values()
+    assert reached["converged"]
+    assert 1 < reached["iterations"] < 30
+    torch.testing.assert_close(program.module()(x), wanted, rtol=1e-6, atol=1e-6)
+    session = onnxruntime.InferenceSession(onnx_bytes(program))
+    (found,) = session.run(None, {session.get_inputs()[0].name: x.numpy()})
+    torch.testing.assert_close(torch.from_numpy(found), wanted, rtol=1e-5, atol=1e-5)
+    loops = [
+        node for node in program.graph.nodes if node.target is torch.ops.higher_order.while_loop
+    ]
+    assert len(loops) == 1
 
 
 def texts(drawing: str) -> list[str]:

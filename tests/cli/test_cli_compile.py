@@ -210,7 +210,7 @@ def test_onnx_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("schemegen.artifacts.find_spec", lambda name: None)
     result = invoke("-", "--emit", "onnx", text=EULER)
     assert result.exit_code == 2
-    assert "pip install onnx onnxscript" in result.stderr
+    assert "pip install 'schemegen[onnx]'" in result.stderr
 
 
 def test_a_block_written_in_python(folder: Path) -> None:
