@@ -231,4 +231,5 @@ def summary(build: Build) -> NetworkSummary:
         nodes=len(build.graph.graph.nodes),
         parameters=sum(item.numel() for item in parameters.values()),
         coefficients=sum(item.numel() for name, item in parameters.items() if name in coefficients),
+        after=spec.after.name if spec.after is not None else "",
     )

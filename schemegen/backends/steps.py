@@ -117,7 +117,7 @@ class Step:
         self.widths = widths(self.program, self.after)
         self.values: dict[str, Ref] = {}
         self.raw: dict[str, Ref] = {}
-        self.activated: Ref | None = None
+        self.activated: dict[tuple[Place, tuple[str, ...]], Ref] = {}
         self.slopes: set[str] = set()
         self.symbols: dict[sympy.Symbol, Value] = {}
         self.reverse: dict[sympy.Symbol, Value] = {}
@@ -274,9 +274,11 @@ class Step:
                 )
                 single = self.calls(drift, self.key(drift, item)) == 1
                 if known and single:
-                    block = self.builder.attribute(self.block(drift, item))
-                    self.activated = self.builder.call("preactivate", (block, value), "activated")
-                    return self.activated
+                    place = self.block(drift, item)
+                    block = self.builder.attribute(place)
+                    result = self.builder.call("preactivate", (block, value), "activated")
+                    self.activated[place, item.at] = result
+                    return result
         message = f"a shared BN-ReLU needs a block that starts with `bn, relu` at `{name}[n]`"
         shortcut, span = self.network.spec.shortcut, self.network.program.transition.span
         span = shortcut.span if shortcut is not None and shortcut.shared else span
@@ -350,9 +352,9 @@ class Step:
         at = arguments[0]
         if len(arguments) > 1:
             at = self.builder.call("torch.cat", (arguments, Number(1)), f"{name}_at")
-        if self.activated is not None and self.strided(item) and item.at[0] in self.raw:
-            block = self.builder.attribute(place)
-            return self.builder.call("transform", (block, self.activated), name)
+        if (place, item.at) in self.activated:
+            block, known = self.builder.attribute(place), self.activated[place, item.at]
+            return self.builder.call("transform", (block, known), name)
         found = self.dropped.get(item.target)
         into, out = self.block_widths(item)
         if found is not None and into == out and not (self.strided(item) and self.plan.stride > 1):

@@ -11,7 +11,8 @@ __all__ = ["NetworkSummary"]
 class NetworkSummary:
     """Input shape, widths and steps by stage, nodes of the graph, trained numbers of the network.
 
-    ``coefficients`` are those of ``parameters`` that belong to the scheme itself.
+    ``coefficients`` are those of ``parameters`` that belong to the scheme itself; ``after`` is what follows each
+    step, nothing where that is the next one.
     """
 
     name: str
@@ -22,3 +23,4 @@ class NetworkSummary:
     nodes: int
     parameters: int
     coefficients: int
+    after: str = ""

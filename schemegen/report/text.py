@@ -247,10 +247,11 @@ def _network(network: NetworkSummary, width: int) -> Iterator[str]:
     shape = "x".join(map(str, network.input_shape))
     widths = ", ".join(map(str, network.widths))
     steps = " + ".join(map(str, network.steps))
+    behind = f", {network.after} after each" if network.after else ""
     label = f"{network.name} network"
     column = max(LABEL + 8, len(label) + 2)
     parts = (
-        (f"{shape} -> {network.classes} classes", f"stages {widths}", f"steps {steps}"),
+        (f"{shape} -> {network.classes} classes", f"stages {widths}", f"steps {steps}{behind}"),
         (
             f"fx, {network.nodes} nodes",
             f"parameters {network.parameters:,} (scheme coefficients {network.coefficients:,})",

@@ -235,6 +235,17 @@ def test_a_shared_shortcut_reads_the_first_bn_relu_of_the_block() -> None:
     torch.testing.assert_close(found, wanted)
 
 
+def test_a_second_drift_does_not_take_the_shared_bn_relu() -> None:
+    """The Euler form of an additive method evaluates both drifts at the state; one of them shares."""
+    graph = emit_graph(lower(schemegen.load("ars222")), spec_of(SHARED)).eval()
+    randomise(graph)
+    step = graph.get_submodule("stage2.0")
+    u = torch.randn(2, 8, 8, 8, generator=torch.Generator().manual_seed(0))
+    inner = torch.relu(step.f.bn1(u))
+    wanted = step.projection(inner) + step.f(u) + step.g(u)
+    torch.testing.assert_close(run_step(graph, "stage2_step0_", "stage1_step2_u", u), wanted)
+
+
 def run_step(graph: torch.fx.GraphModule, prefix: str, entry: str, u: torch.Tensor) -> torch.Tensor:
     """Run the nodes of one step from its state; return the last value."""
     found: dict[torch.fx.Node, torch.Tensor] = {}

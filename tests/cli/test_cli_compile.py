@@ -109,6 +109,13 @@ def test_a_network_from_elsewhere_is_kept_with_the_scheme(folder: Path) -> None:
     assert "network tiny" in text
 
 
+def test_what_follows_each_step_is_said(folder: Path) -> None:
+    result = invoke("resnet", "--network", "imagenet_resnet18", "--emit", "json")
+    assert result.exit_code == 0, result.output
+    assert "steps 2 + 2 + 2 + 2, relu after each" in result.stdout
+    assert "warning[W0615]: `after: relu` follows each step of `resnet`" in result.stderr
+
+
 def test_stdin_and_one_form_to_stdout() -> None:
     result = invoke("-", "--emit", "json", "-o", "-", "--stdin-name", "mine", text=EULER)
     assert result.exit_code == 0
