@@ -13,7 +13,7 @@ from pathlib import Path
 
 from benchmarks.harness import Options, shown, written
 
-NAMES = ("series", "analysis", "latency", "memory", "noise", "passes")
+NAMES = ("series", "analysis", "latency", "memory", "noise", "passes", "input_wait")
 
 
 def main() -> int:

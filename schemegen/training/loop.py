@@ -64,8 +64,8 @@ class Result:
         return line if self.checkpoint is None else f"{line}  wrote {self.checkpoint}"
 
 
-def train(subject: Subject, config: Config) -> Result:
-    """Train ``subject.model`` in place and return what it reached.
+def train(subject: Subject, config: Config, data: Data | FolderData | None = None) -> Result:
+    """Train ``subject.model`` in place on ``data``, or what ``config`` names, and return what it reached.
 
     Writes checkpoints and ``metrics.jsonl`` after every epoch to ``config.output``, and first what is needed to
     repeat the run. The caller seeds the initial weights; everything after that follows ``config.seed``. Under
@@ -80,8 +80,8 @@ def train(subject: Subject, config: Config) -> Result:
     stop = Stop()
     with stop.listening(), ending_together(*_place(engine)), _deterministic(config.deterministic):
         with engine.first():
-            data = _data(subject, config)
-        trainer = _Trainer.begin(subject, config, engine, data, stop)
+            found = data or _data(subject, config)
+        trainer = _Trainer.begin(subject, config, engine, found, stop)
         trainer.epochs()
     last = trainer.run.history[-1]
     if trainer.run.average is not None:
@@ -89,7 +89,7 @@ def train(subject: Subject, config: Config) -> Result:
     return Result(
         test_accuracy=last.test_accuracy,
         test_loss=last.test_loss,
-        test_count=len(data.test_labels),
+        test_count=len(found.test_labels),
         history=tuple(trainer.run.history),
         checkpoint=None if config.output is None else config.output / LAST,
         seconds=perf_counter() - started,
@@ -257,6 +257,7 @@ class _Trainer:
             lr = rate(run.config, step, steps)
             loss, correct, count, stopped = self.step(step, lr, inputs, labels)
             if stopped:
+                progress.note(f"stopped; `--resume` continues after epoch {len(run.history)}")
                 raise KeyboardInterrupt
             if run.average is not None:
                 run.average.update(step)

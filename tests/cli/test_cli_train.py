@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -73,3 +74,70 @@ def test_what_the_backward_pass_keeps_does_not_change_the_result(folder: Path) -
     result = invoke("zoo/resnet", *ARGUMENTS, "--backprop", "revolve")
     assert result.exit_code == 2
     assert "unknown backpropagation `revolve`" in result.stderr
+
+
+def test_options_come_from_a_file_and_the_command_line_wins(folder: Path) -> None:
+    text = 'epochs = 2\nopt = "adamw"\nbatch-size = 32\nset = ["k=1/2"]\nmodel_ema = true\n'
+    (folder / "run.toml").write_text(text, encoding="utf-8")
+    result = invoke("zoo/lm_resnet", *ARGUMENTS, "--config", "run.toml", "--lr", "0.01", "-o", "a")
+    assert result.exit_code == 0, result.output
+    record = json.loads((folder / "a" / "run.json").read_text())
+    chosen = record["config"]
+    assert (chosen["epochs"], chosen["opt"], chosen["batch_size"]) == (1, "adamw", 32)
+    assert (chosen["lr"], chosen["model_ema"]) == (0.01, True)
+    assert "const k = 1/2" in record["scheme"]["text"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("epoch = 3", "sets 'epoch', which is no option"),
+        ("epochs = 'many'", "'many' is not a valid integer"),
+        ("epochs = 0", "0 is not in the range"),
+        ("[train]\nepochs = 3", "which is no option"),
+        ("[lr]\nx = 3", "has a table [lr]"),
+        ("epochs = ", "cannot be read"),
+    ],
+)
+def test_a_file_of_options_that_is_wrong(text: str, message: str, folder: Path) -> None:
+    (folder / "run.toml").write_text(text, encoding="utf-8")
+    result = invoke("zoo/resnet", "--config", "run.toml")
+    assert result.exit_code == 2
+    assert message in result.stderr
+    assert "no file missing.toml" in invoke("zoo/resnet", "--config", "missing.toml").stderr
+
+
+def test_a_run_is_repeated_from_its_folder(folder: Path) -> None:
+    given = (
+        "--grad-accum-steps",
+        "2",
+        "-b",
+        "16",
+        "--backprop",
+        "checkpoint=2",
+        "--clip-grad",
+        "1",
+    )
+    result = invoke("zoo/stochastic_depth", *ARGUMENTS, *given, "--seed", "3", "-o", "a")
+    assert result.exit_code == 0, result.output
+    texts = ("a/scheme.scheme", "--network", "a/network.scheme", "--config", "a/run.json")
+    result = invoke(*texts, "-o", "b", "-q", "--device", "cpu")
+    assert result.exit_code == 0, result.output
+    for name in ("last.safetensors", "metrics.jsonl", "run.json"):
+        assert (folder / "a" / name).read_bytes() == (folder / "b" / name).read_bytes(), name
+
+
+def test_a_checkpoint_is_tested_only(folder: Path) -> None:
+    trained = invoke("zoo/resnet", *ARGUMENTS)
+    tested = invoke("zoo/resnet", *ARGUMENTS, "--test-only", "--resume", "best")
+    assert tested.exit_code == 0, tested.output
+    assert tested.stdout.split("%")[0] == trained.stdout.split("%")[0]
+    assert "wrote" not in tested.stdout
+    assert invoke("zoo/resnet", *ARGUMENTS, "--test-only", "-o", "none").exit_code == 2
+
+
+def test_a_batch_that_is_larger_than_the_data(folder: Path) -> None:
+    result = invoke("zoo/resnet", *ARGUMENTS, "-b", "257")
+    assert result.exit_code == 2
+    assert "a batch of 257 images is larger than the 256 that fake has to train on" in result.stderr
+    assert not (folder / "runs").exists()

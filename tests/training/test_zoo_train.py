@@ -132,7 +132,10 @@ def test_divergence_is_exit_1_and_names_the_step(
     assert read_checkpoint(tmp_path / "last.safetensors").progress["history"] == []
 
 
-def test_an_interrupt_is_exit_130_and_keeps_the_last_epoch(tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_is_exit_130_and_keeps_the_last_epoch(
+    number: signal.Signals, tmp_path: Path
+) -> None:
     command = [sys.executable, str(SCRIPT), "resnet", "--network", "tiny", "--epochs", "1000"]
     with subprocess.Popen(
         [*command, "--output", str(tmp_path)], stderr=subprocess.PIPE, text=True
@@ -140,11 +143,12 @@ def test_an_interrupt_is_exit_130_and_keeps_the_last_epoch(tmp_path: Path) -> No
         assert process.stderr is not None
         for line in process.stderr:
             if line.startswith("epoch    1/1000"):
-                process.send_signal(signal.SIGINT)
+                process.send_signal(number)
                 break
         _, said = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "Traceback" not in said
+    assert said.endswith("interrupted\n")
     assert len(read_checkpoint(tmp_path / "last.safetensors").progress["history"]) >= 1
 
 
