@@ -13,7 +13,11 @@ from pathlib import Path
 
 from benchmarks.harness import Options, shown, written
 
-NAMES = ("series", "analysis", "latency", "memory", "noise", "passes", "input_wait")
+NAMES = sorted(
+    path.stem
+    for path in Path(__file__).parent.glob("*.py")
+    if "\nQUESTION" in path.read_text(encoding="utf-8")
+)
 
 
 def main() -> int:
@@ -26,7 +30,7 @@ def main() -> int:
     new.add_argument("--dtype", choices=("float32", "bfloat16"), default="float32")
     new.add_argument("--peers", metavar="PYTHON", help="interpreter of an environment with peers")
     given = new.parse_args()
-    names = given.names or list(NAMES)
+    names = given.names or NAMES
     if unknown := [name for name in names if name not in NAMES]:
         new.error(f"no benchmark {unknown[0]}: {', '.join(NAMES)}")
     options = Options(given.quick, given.rounds, given.device, given.dtype, given.peers)

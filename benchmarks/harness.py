@@ -2,7 +2,8 @@
 
 Contestants are run one after the other in every round, with the garbage collector off and on one thread, so
 that load on the machine falls on all of them; what is compared are ratios within a round, of which the median
-and the quartiles are given.
+and the quartiles are given. On a processor its time is counted, of all threads of the process, which does not
+run while other processes have the core; on an accelerator, the time until it is idle.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from time import perf_counter
+from time import perf_counter, process_time
 from typing import Any
 
 Run = Callable[[], object]
@@ -93,21 +94,22 @@ def missing(*packages: str) -> str | None:
     return f"{', '.join(absent)} not installed" if absent else None
 
 
-def synchronize() -> None:
+def now() -> float:
+    """Return the seconds of the clock that runs are timed with."""
     import torch
 
-    if torch.cuda.is_available():
-        torch.cuda.synchronize()
+    if not torch.cuda.is_available():
+        return process_time()
+    torch.cuda.synchronize()
+    return perf_counter()
 
 
 def seconds(run: Run, inner: int = 1) -> float:
     """Return the time of one run, ``inner`` of them in a row."""
-    synchronize()
-    start = perf_counter()
+    start = now()
     for _ in range(inner):
         run()
-    synchronize()
-    return (perf_counter() - start) / inner
+    return (now() - start) / inner
 
 
 def repetitions(run: Run, least: float = 2e-3) -> int:

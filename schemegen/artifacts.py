@@ -152,6 +152,12 @@ def _export(build: Build) -> bytes:
     return exported_bytes(exported_program(build.graph, build.network.input_shape))
 
 
+def _aoti(build: Build) -> bytes:
+    from schemegen.backends.exports import exported_program, packaged_bytes
+
+    return packaged_bytes(exported_program(build.graph, build.network.input_shape))
+
+
 def _onnx(build: Build) -> bytes:
     from schemegen.backends.exports import exported_program, onnx_bytes
 
@@ -168,6 +174,7 @@ FORMS: Mapping[str, tuple[str, Callable[[Build], str | bytes]]] = {
     "step-dot": ("step.dot", _step_dot),
     "step-svg": ("step.svg", _step_svg),
     "export": ("model.pt2", _export),
+    "aoti": ("compiled.pt2", _aoti),
     "onnx": ("model.onnx", _onnx),
 }
 

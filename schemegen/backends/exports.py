@@ -1,18 +1,23 @@
-"""A network as a ``torch.export`` program and as ONNX: evaluation mode, the batch a free first dimension."""
+"""A network as a ``torch.export`` program, compiled ahead of time, and as ONNX.
+
+Evaluation mode, the batch a free first dimension.
+"""
 
 from __future__ import annotations
 
 import io
+import tempfile
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import torch
 from torch import nn
 
 from schemegen.diagnostics import UsageError
 
-__all__ = ["exported_bytes", "exported_program", "onnx_bytes"]
+__all__ = ["exported_bytes", "exported_program", "onnx_bytes", "packaged_bytes"]
 
 
 @contextmanager
@@ -54,6 +59,25 @@ def exported_bytes(program: torch.export.ExportedProgram) -> bytes:
     buffer = io.BytesIO()
     torch.export.save(program, buffer)
     return buffer.getvalue()
+
+
+def packaged_bytes(program: torch.export.ExportedProgram) -> bytes:
+    """Return an exported program as machine code, a file for ``torch._inductor.aoti_load_package``.
+
+    It runs on the kind of device the program is for. Errors: UsageError where no compiler of C++ is found.
+    """
+    from torch._inductor import aoti_compile_and_package
+    from torch._inductor.exc import InvalidCxxCompiler
+
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "model.pt2"
+        try:
+            aoti_compile_and_package(program, package_path=str(file))
+        except InvalidCxxCompiler:
+            raise UsageError(
+                "the form aoti needs a C++ compiler", "install g++ or clang++"
+            ) from None
+        return file.read_bytes()
 
 
 def onnx_bytes(program: torch.export.ExportedProgram) -> bytes:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import groupby
 from typing import Any
 
 from torch import fx, nn
@@ -12,6 +14,7 @@ from torch import fx, nn
 from schemegen.backends.execution import SchemeNetwork
 from schemegen.backends.folding import CHAIN, Cut, cuts, described, form_of, kind
 from schemegen.diagnostics import UsageError
+from schemegen.network.loop import Loop, per_sample
 from schemegen.network.region import Region
 from schemegen.network.replay import Chain
 
@@ -33,16 +36,17 @@ def compile_network(network: fx.GraphModule, **options: Any) -> SchemeNetwork:
     """Return ``network`` with its stem, its head and each form of its steps compiled by themselves.
 
     Steps of one form, the same operations on the same shapes with other weights, share one compiled body, so
-    that compiling takes as long for 110 layers as for 20. Parameters, buffers and their names are those of
-    ``network``, which is left as it is. A network with a plan for its backward pass keeps it, and its steps,
-    run again or backwards, are compiled too.
+    that compiling takes as long for 110 layers as for 20. Steps that share their weights (``weights network``)
+    and treat samples one by one run as a loop, whose graph does not grow with depth. Parameters, buffers and
+    their names are those of ``network``, which is left as it is. A network with a plan for its backward pass
+    keeps it, and its steps, run again or backwards, are compiled too.
 
     Args:   options: of ``torch.compile``, for example ``mode="reduce-overhead"`` or ``dynamic=True``.
     Errors: UsageError where ``network`` was not built by schemegen or has been compiled before.
     """
     if not isinstance(network, SchemeNetwork):
         raise UsageError("only a network that schemegen.build returned has steps to compile")
-    if any(isinstance(item, Region) for item in network.modules()):
+    if any(isinstance(item, Region | Loop) for item in network.modules()):
         raise UsageError("the steps of this network are compiled already")
     if unknown := sorted({"fullgraph", "model"} & set(options)):
         raise UsageError(f"`{unknown[0]}` is not an option here: every region is one whole graph")
@@ -108,33 +112,70 @@ def parts(network: SchemeNetwork) -> tuple[Cut, ...]:
 def with_regions(
     network: SchemeNetwork, found: Sequence[Cut], options: Mapping[str, Any]
 ) -> SchemeNetwork:
-    """Return the network with each part a call of the region of its form."""
-    graph = fx.Graph()
+    """Return the network with each part a call of the region of its form, and equal steps as loops."""
+    graph, root = fx.Graph(), shallow(network)
+    root.add_module(REGIONS, nn.Module())
     places: dict[object, str] = {}
-    handed: dict[str, fx.Node] = {}
     made: dict[fx.Node, fx.Node] = {}
     (x,) = found[0].before
     made[x] = graph.node_copy(x)
-    root = shallow(network)
-    root.add_module(REGIONS, nn.Module())
-    for cut in map(trimmed, found):
+    for cut, count, results in rows(network, found):
         form, targets = form_of(cut)
-        key = kind(network, cut, form, targets)
+        key = (count, *kind(network, cut, form, targets))
         if key not in places:
             places[key] = f"{REGIONS}.{len(places)}"
-            root.set_submodule(places[key], Region(form, options))
-        for name in targets:
-            if name not in handed:
-                handed[name] = graph.get_attr(name)
-                described(handed[name], cut.nodes[0])
-        arguments = (*(made[node] for node in cut.before), *(handed[name] for name in targets))
-        call = graph.call_module(places[key], arguments)
-        described(call, cut.nodes[0])
-        for index, node in enumerate(cut.after):
-            made[node] = graph.call_function(operator.getitem, (call, index))
-            described(made[node], node)
+            region: nn.Module = Region(form, options)
+            if count > 1:
+                region = Loop(form, len(cut.before), count, looped(network, options))
+            root.set_submodule(places[key], region)
+        called(graph, replace(cut, after=results), places[key], targets, made)
     described(graph.output(made[found[-1].after[0]]), network.graph.output_node())
     return finished(root, graph, network)
+
+
+def called(
+    graph: fx.Graph, cut: Cut, place: str, targets: Sequence[str], made: dict[fx.Node, fx.Node]
+) -> None:
+    """Write the call of a region and take its results apart."""
+    handed = [graph.get_attr(name) for name in targets]
+    call = graph.call_module(place, (*(made[node] for node in cut.before), *handed))
+    for node in (*handed, call):
+        described(node, cut.nodes[0])
+    for index, node in enumerate(cut.after):
+        made[node] = graph.call_function(operator.getitem, (call, index))
+        described(made[node], node)
+
+
+def rows(
+    network: SchemeNetwork, found: Sequence[Cut]
+) -> Iterator[tuple[Cut, int, tuple[fx.Node, ...]]]:
+    """Yield a part, how often it runs in a row with the same weights, and what comes out in the end."""
+    for key, group in groupby(found, partial(row, network)):
+        cuts_ = list(group)
+        if key is None or len(cuts_) < 2:
+            yield from ((cut, 1, cut.after) for cut in map(trimmed, cuts_))
+            continue
+        yield cuts_[0], len(cuts_), cuts_[-1].after
+
+
+def row(network: SchemeNetwork, cut: Cut) -> object:
+    """Return what the steps of a loop have in common, None where a step cannot be in one."""
+    if len(cut.before) != len(cut.after) or cut.nodes[0].meta["custom"]["step"] is None:
+        return None
+    form, targets = form_of(cut)
+    owners = [operator.attrgetter(name)(network) for name in targets]
+    if not all(map(per_sample, owners)):
+        return None
+    return (kind(network, cut, form, targets), tuple(targets))
+
+
+def looped(network: nn.Module, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options of loops: on a processor their small kernels are called from C++."""
+    on_cpu = all(item.device.type == "cpu" for item in network.parameters())
+    plain = options.get("backend", "inductor") == "inductor" and "mode" not in options
+    if not (on_cpu and plain):
+        return dict(options)
+    return {**options, "options": {"cpp_wrapper": True, **options.get("options", {})}}
 
 
 def trimmed(cut: Cut) -> Cut:

@@ -27,6 +27,7 @@ FORMATS = ["full", "concise", "json", "github", "sarif"]
     help="Write the diagnostics to stdout in this form; without it they go to stderr.",
 )
 @click.option("--fix", is_flag=True, help="Mend what has one sure edit, then check again.")
+@click.option("--watch", "watching", is_flag=True, help="Check again whenever a file changes.")
 @click.option("--pedantic", is_flag=True, help="Also say what papers leave out, such as W0313.")
 @click.option("--network", metavar="NAME", help="Fit schemes to this network of the file only.")
 @click.option(
@@ -43,6 +44,7 @@ def command(
     stdin_name: str,
     style: str | None,
     fix: bool,
+    watching: bool,
     pedantic: bool,
     network: str | None,
     root: Path | None,
@@ -56,6 +58,17 @@ def command(
 
     if fix and ("-" in files or any(map(from_zoo, files))):
         raise UsageError("--fix changes files, it takes neither - nor the zoo", "copy it first")
+    if watching:
+        if fix or style is not None or "-" in files:
+            raise UsageError("--watch takes files, and neither --fix nor --format")
+        from schemegen.cli.watch import watch
+
+        def again(file: str) -> tuple[Diagnostic, ...]:
+            place = root or folder(file)
+            found = diagnose(read(file, stdin_name), root=place, network=network, pedantic=pedantic)
+            return tuple(policy.keep(found))
+
+        watch(files, again, console)
     found: list[Diagnostic] = []
     for file in files:
         source = read(file, stdin_name)

@@ -20,7 +20,7 @@ from schemegen.sources import display, read
 __all__ = ["command"]
 
 FORMS = [
-    "fx", "python", "json", "latex", "dot", "svg", "step-dot", "step-svg", "export", "onnx",
+    "fx", "python", "json", "latex", "dot", "svg", "step-dot", "step-svg", "export", "aoti", "onnx",
 ]  # fmt: skip
 
 

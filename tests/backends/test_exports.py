@@ -13,7 +13,7 @@ import torch
 
 import schemegen
 from schemegen.backends.drawing import dot, draw_network, draw_step, layers, svg
-from schemegen.backends.exports import exported_program, onnx_bytes
+from schemegen.backends.exports import exported_program, onnx_bytes, packaged_bytes
 from schemegen.diagnostics import Source, UsageError
 from schemegen.network.solvers import convergence
 from schemegen.pipeline import emit_network
@@ -133,3 +133,26 @@ def test_timm_is_told_only_where_it_is_installed(monkeypatch: pytest.MonkeyPatch
     assert network(torch.zeros(2, 1, 8, 8)).shape == (2, 10)
     with pytest.raises(UsageError, match="no trained weights"):
         told["schemegen_resnet"](pretrained=True)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["resnet", "lm_resnet"])
+def test_a_package_of_machine_code_is_the_network(name: str, tmp_path: Path) -> None:
+    network = small(name)
+    file = tmp_path / "compiled.pt2"
+    file.write_bytes(packaged_bytes(exported_program(network, (1, 4, 4))))
+    assert network.training
+    call = torch._inductor.aoti_load_package(str(file))
+    with torch.no_grad():
+        for batch in (2, 5):
+            x = torch.randn(batch, 1, 4, 4)
+            torch.testing.assert_close(call(x), network.eval()(x), rtol=1e-5, atol=1e-5)
+
+
+def test_a_package_without_a_compiler_says_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    def none(*_arguments: object, **_options: object) -> str:
+        raise torch._inductor.exc.InvalidCxxCompiler
+
+    monkeypatch.setattr("torch._inductor.aoti_compile_and_package", none)
+    with pytest.raises(UsageError, match="needs a C"):
+        packaged_bytes(exported_program(small("euler"), (1, 4, 4)))

@@ -13,6 +13,7 @@ from torch._dynamo.utils import counters
 
 import schemegen
 from schemegen.diagnostics import UsageError
+from schemegen.network.loop import Loop
 from schemegen.sources import zoo_file
 
 # Dynamo looks at `.grad` of what it is handed, also where that is no leaf.
@@ -129,3 +130,48 @@ def test_what_cannot_be_compiled_so_is_refused() -> None:
         schemegen.compile_network(built("resnet"), fullgraph=False)
     with pytest.raises(UsageError, match=r"schemegen\.build"):
         schemegen.compile_network(fx.symbolic_trace(nn.Linear(2, 2)))
+
+
+SHARED = """network n {{
+  input: shape [8], classes 3
+  stem: linear, width 8
+  stage: width 8, steps {steps}
+  head: bn, relu, linear
+}}"""
+
+
+def tied(rule: str, steps: int) -> fx.GraphModule:
+    text = f"scheme s {{ state u\n drift f(u): block mlp, weights network\n step {{ {rule} }} }}\n"
+    return schemegen.build(text + SHARED.format(steps=steps)).train().double()
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        "k = f(u[n])\n u[n+1] = u[n] + h/4*f(u[n] + h/8*k)",
+        "u[n+1] = 3/2*u[n] - 1/2*u[n-1] + 1/8*h*f(u[n])",
+    ],
+)
+@pytest.mark.parametrize("steps", [5, 40])
+def test_shared_weights_run_as_a_loop_with_the_same_gradients(rule: str, steps: int) -> None:
+    network = tied(rule, steps)
+    compiled = schemegen.compile_network(copy.deepcopy(network), backend="aot_eager")
+    loops = [item for item in compiled.modules() if isinstance(item, Loop)]
+    assert len(loops) == 1
+    assert loops[0].count >= steps - 2
+    x = torch.randn(3, 8, dtype=torch.float64, requires_grad=True)
+    other = x.detach().clone().requires_grad_()
+    for first, second in zip(trained(network, x), trained(compiled, other), strict=True):
+        torch.testing.assert_close(first, second, rtol=1e-9, atol=1e-10)
+    torch.testing.assert_close(x.grad, other.grad, rtol=1e-9, atol=1e-10)
+    with torch.no_grad():
+        torch.testing.assert_close(network.eval()(x), compiled.eval()(x))
+
+
+def test_a_loop_takes_no_step_that_mixes_samples_or_draws() -> None:
+    text = zoo_file("resnet").read_text(encoding="utf-8")
+    text = text.replace("weights per step", "weights network")
+    assert "weights network" in text
+    network = schemegen.build(text + NETWORK.format(steps=3))
+    compiled = schemegen.compile_network(network, backend="eager")
+    assert not [item for item in compiled.modules() if isinstance(item, Loop)]
