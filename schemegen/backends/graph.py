@@ -32,6 +32,7 @@ from schemegen.diagnostics import Diagnostic, SchemeError, Span
 from schemegen.scheme.extents import MisfitError, behind_stem
 from schemegen.scheme.network import NetworkSpec
 from schemegen.step.program import Program
+from schemegen.step.regroup import regroup
 
 __all__ = ["GraphBuilder", "emit_graph", "image_size", "started", "unplanned", "unrolled"]
 
@@ -194,7 +195,8 @@ def image_size(spec: NetworkSpec) -> tuple[int, ...]:
 
 
 def unrolled(program: Program, spec: NetworkSpec, blocks: Mapping[str, str] | None) -> Network:
-    """Return the network's steps, with what they share."""
+    """Return the network's steps, with what they share, in the fewest terms."""
+    program = regroup(program)
     steps = plan(program, spec, image_size(spec))
     return Network(program, spec, dict(blocks or {}), steps)
 
