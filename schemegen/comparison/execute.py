@@ -7,7 +7,7 @@ import multiprocessing
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -55,17 +55,18 @@ class Worker:
 
     def _trained(self, run: Run) -> RunResult:
         from schemegen.comparison.measures import measured, versions
-        from schemegen.pipeline import emit, examine, raise_errors, study
+        from schemegen.pipeline import emit_network, examine, raise_errors
         from schemegen.scheme import bind
         from schemegen.selection import choose_scheme, read_network
+        from schemegen.step import lower
         from schemegen.training import Config, Subject, train
 
         source = Source(f"{run.arm}.scheme", run.scheme_text)
         checked, found = examine(source)
         raise_errors(found)
-        unit = study(choose_scheme(checked.schemes, run.scheme_name, source.name))
+        scheme = choose_scheme(checked.schemes, run.scheme_name, source.name)
         other = Source(f"{run.network_name}.scheme", run.network_text)
-        spec = bind(unit.scheme, read_network(other, run.network_name))
+        spec = bind(scheme, read_network(other, run.network_name))
         folder = self.folder(run)
         settings: dict[str, Any] = dict(run.settings)
         config = Config(
@@ -78,7 +79,8 @@ class Worker:
             resume="last",
             progress=False,
         )
-        subject = Subject(emit(replace(unit, network=spec), seed=run.seed), unit.scheme, spec)
+        network = emit_network(scheme, lower(scheme), spec, {}, seed=run.seed)
+        subject = Subject(network, scheme, spec)
         known: dict[str, Any] = {
             "arm": run.arm,
             "group": run.group,
