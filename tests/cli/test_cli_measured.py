@@ -89,6 +89,20 @@ def test_warnings_are_shown_and_written(run: Path, tmp_path: Path) -> None:
     assert "W0802" in {item["code"] for item in warnings}
 
 
+def test_a_network_that_draws_noise_in_evaluation_is_attacked_by_averages(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    options = ("--network", "tiny", "--data", "fake", "--epochs", "1", "--device", "cpu", "-q")
+    assert invoke("train", "en_resnet", *options, "-o", folder).exit_code == 0
+    measured = ("--n", "8", "--steps", "2", "--device", "cpu")
+    result = invoke("attack", folder, *measured, "--json", tmp_path / "a.json")
+    assert result.exit_code == 0, result.output
+    assert "warning[W0805]: the network draws noise in evaluation" in result.stderr
+    assert json.loads((tmp_path / "a.json").read_text())["attack"]["eot"] == 20
+    assert "20 passes a gradient" in result.stdout
+    again = invoke("attack", folder, *measured)
+    assert again.stdout == result.stdout
+
+
 def test_corrupt_prints_a_table(run: Path, tmp_path: Path) -> None:
     options = ("--n", "60", "--corruptions", "shot_noise,impulse_noise", "--device", "cpu")
     result = invoke("corrupt", run, *options, "--json", tmp_path / "c.json")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import itertools
 import os
 import warnings
 from dataclasses import replace
@@ -205,6 +206,18 @@ def test_restarts_and_steps_only_help(read: Any) -> None:
         )
         counts.append(int(robust(model, perturbed(model, x, y, attack), y).sum()))
     assert counts[0] > counts[1] >= counts[2]
+
+
+def test_the_image_of_the_largest_loss_counts_not_the_last_one(read: Any) -> None:
+    """Steps as long as the bound go to and fro; a longer run still never ends at a smaller loss."""
+    model, x, y = read
+    attack = Attack.of("ifgsm", eps=Fraction(1, 40), step_size=Fraction(1, 25))
+    losses = [
+        log_odds(model(perturbed(model, x, y, replace(attack, steps=steps))), y)
+        for steps in range(1, 7)
+    ]
+    for shorter, longer in itertools.pairwise(losses):
+        assert (longer >= shorter - 1e-6).all()
 
 
 class Noisy(nn.Module):
