@@ -27,6 +27,15 @@ from schemegen.training.robustness.noise import CONSTANTS
 GREY = torch.full((60, 3, 16, 16), 102 / 255)  # 0.4
 
 
+def test_constants_are_those_of_the_published_program() -> None:
+    assert CONSTANTS == {
+        "gaussian_noise": (0.04, 0.06, 0.08, 0.09, 0.10),
+        "shot_noise": (500, 250, 100, 75, 50),
+        "impulse_noise": (0.01, 0.02, 0.03, 0.05, 0.07),
+        "speckle_noise": (0.06, 0.1, 0.12, 0.16, 0.2),
+    }
+
+
 @pytest.mark.parametrize("severity", SEVERITIES)
 def test_moments_of_the_noise(severity: int) -> None:
     """Mean 0.4 (less 1/510 for the cut to bytes) and the variances of the formulas."""
@@ -135,8 +144,10 @@ def test_a_folder_gives_what_was_computed(own: bool, halves: Any, tmp_path: Path
     ):
         assert torch.equal(one.right, other.right)
         assert 0.5 < one.accuracy < 1
+    [every] = from_folder(model, tmp_path / "c", ("shot_noise",))
     [first] = from_folder(model, tmp_path / "c", ("shot_noise",), count=7)
-    assert first.right.shape == (5, 7)
+    assert torch.equal(first.right, every.right[:, :7])
+    assert not torch.equal(every.right, every.right[:1, :1].expand_as(every.right))
 
 
 def test_a_folder_that_is_not_right_is_refused(halves: Any, tmp_path: Path) -> None:
