@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -108,7 +109,8 @@ def script(work: Work) -> click.Command:
         unit = only(file, network or NETWORKS.get(config.data), values, blocks)
         folder = output or Path("runs") / unit.scheme.name
         config = replace(config, output=folder, log=log)
-        console.show(unit.diagnostics)
+        if os.environ.get("RANK", "0") == "0":  # of several processes one speaks
+            console.show(unit.diagnostics)
         assert unit.network is not None
         how = with_batch(backprop, config.batch_size)
         with torch.autocast("cpu", torch.bfloat16, enabled=config.amp):

@@ -141,3 +141,11 @@ def test_a_batch_that_is_larger_than_the_data(folder: Path) -> None:
     assert result.exit_code == 2
     assert "a batch of 257 images is larger than the 256 that fake has to train on" in result.stderr
     assert not (folder / "runs").exists()
+
+
+def test_of_several_processes_one_speaks(monkeypatch: pytest.MonkeyPatch) -> None:
+    for rank, told in (("0", True), ("1", False)):
+        monkeypatch.setenv("RANK", rank)
+        result = invoke("zoo/lm_resnet", *ARGUMENTS[:-1])
+        assert result.exit_code == 0, result.output
+        assert ("W0404" in result.stderr) == told
