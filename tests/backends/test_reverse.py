@@ -230,9 +230,12 @@ def test_blocks_that_draw_are_not_undone() -> None:
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_compiled_without_a_break() -> None:
-    stored = schemegen.build("revnet", network="tiny").double()
-    back = schemegen.build("revnet", network="tiny", backprop="reversible").double()
+@pytest.mark.parametrize(
+    "scheme", ["revnet", *(pytest.param(n, marks=pytest.mark.slow) for n in REVERSIBLE[1:])]
+)
+def test_compiled_without_a_break(scheme: str) -> None:
+    stored = schemegen.build(scheme, network="tiny").double()
+    back = schemegen.build(scheme, network="tiny", backprop="reversible").double()
     torch._dynamo.reset()
     call = torch.compile(back, fullgraph=True, backend="aot_eager")
     torch.manual_seed(2)
