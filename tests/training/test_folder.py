@@ -120,3 +120,12 @@ def test_folders_that_do_not_fit_are_refused(folder: Path, make_subject: Any) ->
     write(folder / "val", "d", 1)
     with pytest.raises(UsageError, match="have other classes: d"):
         load_data("folder", folder, network)
+
+
+def test_images_of_one_epoch_are_cut_each_in_its_own_way(folder: Path, make_subject: Any) -> None:
+    one = (folder / "train" / "b" / "000.png").read_bytes()
+    for path in (folder / "train").rglob("*.png"):
+        path.write_bytes(one)
+    network = make_subject(shape=(3, 16, 16), classes=3).network
+    inputs = epoch(load_data("folder", folder, network, workers=0))
+    assert len({image.numpy().tobytes() for image in inputs}) == len(inputs) == 24
