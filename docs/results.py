@@ -7,6 +7,7 @@ The tables of ``docs/results.md`` are written from these files, and so is every 
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -32,7 +33,12 @@ def taken(run: Path) -> None:
     kept["versions"] = found["runs"][0]["versions"]
     for item in found["runs"]:
         del item["versions"], item["key"]
-    kept |= {"runs": found["runs"], "table": found["table"]}
+    table = [cell for cell in found["table"] if not re.search(r"_noise \d$", cell["measure"])]
+    for cell in table:
+        cell["group"] = cell["group"]["network"]
+    for item in kept["sizes"]:
+        item["group"] = item["group"]["network"]
+    kept |= {"runs": found["runs"], "table": table}
     lines = [f" {json.dumps(key)}: {_rows(value)}" for key, value in kept.items()]
     text = "{\n" + ",\n".join(lines) + "\n}\n"
     (DATA / f"{run.name}.json").write_text(text, encoding="utf-8")

@@ -24,7 +24,7 @@ from schemegen.training.robustness import (
 )
 from schemegen.training.subject import Subject
 
-__all__ = ["ACCURACY", "check_measures", "measured", "versions"]
+__all__ = ["ACCURACY", "check_measures", "measure_names", "measured", "versions"]
 
 ACCURACY = "accuracy"
 
@@ -53,6 +53,15 @@ def attack_of(wanted: Measures, kind: str, eps: str) -> Attack:
         raise UsageError(f"`{eps}` is no bound of an attack", "write 8/255 or 0.03") from error
     steps = None if kind in ("fgsm", "autoattack") else wanted.steps
     return Attack.of(kind, eps=bound, norm=wanted.norm, steps=steps)
+
+
+def measure_names(wanted: Measures) -> list[str]:
+    """Return the names of all measures in the order of the request."""
+    names = [ACCURACY]
+    names += [f"{kind} {eps}" for kind in wanted.attacks for eps in wanted.eps]
+    for noise in wanted.corruptions:
+        names += [noise, *(f"{noise} {severity}" for severity in SEVERITIES)]
+    return names
 
 
 def measured(

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from schemegen.comparison.measures import measure_names
 from schemegen.comparison.model import Group, RunResult, Size
 from schemegen.comparison.request import Plan
 from schemegen.comparison.statistics import Difference, Spread, difference, holm, spread
@@ -62,7 +63,8 @@ def comparison_of(plan: Plan, results: Mapping[str, RunResult]) -> Comparison:
     missing = len(plan.runs) - len(found)
     if not found:
         raise UsageError("no run is finished", "leave `--share` out, or run its other parts")
-    measures = tuple(dict.fromkeys(name for item in found for name in item.measures))
+    known = {name for item in found for name in item.measures}
+    measures = [name for name in measure_names(plan.request.measures) if name in known]
     cells = [
         cell for group in plan.groups for m in measures for cell in _row(plan, group, m, found)
     ]

@@ -183,6 +183,11 @@ def test_runs_are_known_again(output: Path) -> None:
         *(f"gaussian_noise {level}" for level in range(1, 6)),
     }
     assert all(0 <= value <= 1 for value in first.values())
+    assert list(comparison_of(plan, results).measures)[:3] == [
+        "accuracy",
+        "fgsm 8/255",
+        "gaussian_noise",
+    ]
 
 
 def test_an_unfinished_run_goes_on(output: Path, tmp_path: Path) -> None:
