@@ -19,8 +19,7 @@ pytestmark = pytest.mark.skipif(not DOCS.is_dir(), reason="there is no checkout"
 def results() -> list[dict[str, Any]]:
     files = sorted((DOCS / "results").glob("*.json"))
     claims = {path.stem for path in (DOCS.parent / "zoo" / "claims").glob("*.toml")}
-    assert {path.stem for path in files} <= claims
-    assert files
+    assert {path.stem for path in files} == claims
     return [json.loads(path.read_text(encoding="utf-8")) for path in files]
 
 
