@@ -307,7 +307,13 @@ def _at(name: str, j: int) -> str:
 
 
 def symbol(name: str) -> str:
-    """Return a declared name as a math symbol: a Greek letter, one italic letter, or upright text."""
+    """Return a declared name as a math symbol: a Greek letter, one italic letter, or upright text.
+
+    A field at other states than it is declared for, ``f(w)``, has them in parentheses.
+    """
+    field, bracket, states = name.partition("(")
+    if bracket:
+        return f"{symbol(field)}({', '.join(map(symbol, states[:-1].split(',')))})"
     if name in GREEK:
         return f"\\{name}"
     return name if len(name) == 1 else rf"\mathrm{{{escape(name)}}}"

@@ -43,7 +43,11 @@ def math(inner: str, *, block: bool = True) -> str:
 
 
 def name(text: str) -> str:
-    """Return a declared name: a Greek letter, one italic letter, or upright text."""
+    """Return a declared name: a Greek letter, one italic letter, or upright text; ``f(w)`` with its states."""
+    field, bracket, states = text.partition("(")
+    if bracket:
+        inner = _operator(",").join(map(name, states[:-1].split(",")))
+        return f"<mrow>{name(field)}{_operator('(')}{inner}{_operator(')')}</mrow>"
     shown = GREEK.get(text, text)
     upright = ' mathvariant="normal"' if len(shown) > 1 else ""
     return f"<mi{upright}>{escape(shown)}</mi>"

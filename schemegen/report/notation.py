@@ -32,6 +32,8 @@ LONG = 20  # digits of a denominator
 
 WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 POWER = re.compile(r"\^(\d+)")
+# A drift, or one evaluated at other states than it is declared for: `f`, `f(w)`, `f(x,w)`.
+FIELD = re.compile(rf"{WORD.pattern}(\({WORD.pattern}(,{WORD.pattern})*\))?")
 
 
 class Tree(NamedTuple):
@@ -42,7 +44,7 @@ class Tree(NamedTuple):
 
 
 def parse_tree(text: str) -> Tree:
-    """Read ``f[f[f],g]``, the form of trees in the analysis."""
+    """Read ``f[f[f],g(w)]``, the form of trees in the analysis."""
     tree, rest = _parse_tree(text)
     if rest:
         raise InternalError(f"not a tree: {text!r}")
@@ -50,7 +52,7 @@ def parse_tree(text: str) -> Tree:
 
 
 def _parse_tree(text: str) -> tuple[Tree, str]:
-    match = WORD.match(text)
+    match = FIELD.match(text)
     if match is None:
         raise InternalError(f"a tree begins with a field, not {text!r}")
     rest, branches = text[match.end() :], []
@@ -91,8 +93,8 @@ class Script:
         return f"{base}^{exponent}"
 
     def name(self, text: str) -> str:
-        """Return a declared name; greek letters are spelled in files and drawn here."""
-        return GREEK.get(text, text) if self.unicode else text
+        """Return a declared name, or a field at other states; greek letters are spelled in files, drawn here."""
+        return WORD.sub(lambda match: GREEK.get(match[0], match[0]), text) if self.unicode else text
 
     def pretty(self, text: str) -> str:
         """Return an expression of the language as a reader writes it: ``2 k``, ``(1 + k)²``."""

@@ -172,13 +172,22 @@ def test_each_evaluation_keeps_its_statistics() -> None:
     torch.testing.assert_close(plain.eval()(x), norm.eval()(x, 0))
 
 
+KEEPING = ("antisymmetric", "damped_antisymmetric", "lipschitz", "tied")
+SIZES = {"lipschitz": {"rows": 6, "columns": 6}}
+TIMES = {"ode": (torch.tensor(0.5),)}
+
+
 @pytest.mark.parametrize("name", sorted(BLOCKS))
 def test_blocks_keep_or_change_the_shape(name: str) -> None:
-    vectors = name == "mlp"
+    vectors, more, time = name == "mlp", SIZES.get(name, {}), TIMES.get(name, ())
     shape = (2, 4) if vectors else (2, 4, 6, 6)
-    assert BLOCKS[name](4, 4)(torch.randn(shape)).shape == shape
+    assert BLOCKS[name](4, 4, **more)(torch.randn(shape), *time).shape == shape
     changed = (2, 8) if vectors else (2, 8, 3, 3)
-    assert BLOCKS[name](4, 8, 2)(torch.randn(shape)).shape == changed
+    if name in KEEPING:
+        with pytest.raises(ValueError, match="keeps the shape"):
+            BLOCKS[name](4, 8, 2, **more)
+    else:
+        assert BLOCKS[name](4, 8, 2, **more)(torch.randn(shape), *time).shape == changed
 
 
 def test_preactivation_and_rest_make_the_block() -> None:

@@ -33,6 +33,7 @@ WIDE, ASCII = Script(), Script(unicode=False)
         ("f[f,f,f,f]", "f''''(f,f,f,f)"),
         ("f[f,f,f,f,f]", "f⁽⁵⁾(f,f,f,f,f)"),
         ("left[right[left]]", "left' right' left"),
+        ("f(w)[f(w),alpha(u,rho)]", "f(w)''(f(w),α(u,ρ))"),
     ],
 )
 def test_trees(tree: str, text: str) -> None:
@@ -43,7 +44,7 @@ def test_a_high_derivative_in_ascii() -> None:
     assert ASCII.differential(parse_tree("f[f,f,f,f,f]")) == "f^(5)(f,f,f,f,f)"
 
 
-@pytest.mark.parametrize("text", ["", "[f]", "f[", "f[f", "f]", "f[f]g"])
+@pytest.mark.parametrize("text", ["", "[f]", "f[", "f[f", "f]", "f[f]g", "f(", "f()", "f(w)g"])
 def test_what_is_no_tree_is_our_mistake(text: str) -> None:
     with pytest.raises(InternalError):
         parse_tree(text)
@@ -127,6 +128,19 @@ def test_the_derivative_form() -> None:
         (DerivativeTerm(1, 0, one), DerivativeTerm(2, 1, one / 2)), "u", "f", WIDE
     )
     assert " ".join(words) == "u' + h/2 u'' = f + O(h²)"
+
+
+def test_a_field_at_another_state_is_told_apart_in_every_form() -> None:
+    source = """scheme a {
+      state u, w; drift f(u)
+      step { w[n+1] = w[n] + h*f(w[n]); u[n+1] = u[n] + h*f(w[n+1]) }
+    }"""
+    (scheme,) = load_all(source)
+    analysis = study(scheme).analysis
+    assert "u' = f(w) + h/2 f(w)' f(w)" in report_text(analysis, scheme)
+    assert "f(w)' f(w)" in report_latex(analysis, scheme)
+    assert "<mrow><mi>f</mi><mo>(</mo><mi>w</mi><mo>)</mo></mrow>" in report_html(analysis, scheme)
+    assert "f(w)" in report_markdown(analysis, scheme)
 
 
 HOSTILE = "</pre><script>alert(1)</script> $\\input{/etc/passwd}$ `x` | _a_ & [red]50%"
