@@ -17,7 +17,7 @@ from schemegen.scheme.builders import from_text
 TEXT = """scheme noisy {{
   state u
   drift f(u): block preact
-  noise b: {noise}
+  {noise}
   step {{ u[n+1] = u[n] + h*{factor}*f(u[n]) }}
 }}
 network steps "Steps of one shape, between a stem and a head" {{
@@ -58,7 +58,8 @@ QUESTION = "What does a training step cost with noise?"
 def run(options: Options) -> Report:
     steps, batch = (2, 4) if options.quick else (18, 32)
     torch.manual_seed(0)
-    variants = {"without noise": ("rademacher", "1"), **VARIANTS}
+    variants = {"without noise": ("", "1")}
+    variants |= {name: (f"noise b: {noise}", factor) for name, (noise, factor) in VARIANTS.items()}
     runs = {}
     x = torch.randn(batch, 3, 32, 32, device=options.device)
     for name, (noise, factor) in variants.items():
