@@ -366,6 +366,7 @@ def _explained(result: Analysis, program: Program, parts: _Parts) -> tuple[Note,
     add("modified_sde", result.modified_sde, stochastic)
     add("mean_square", result.mean_square, stochastic)
     add("stationary_variance", result.stationary_variance, stochastic)
+    add("consistent", result.consistent, "not decided")
     add("order", result.order, _order_note(parts.expansion))
     embedded = "not decided" if program.embedded else "there is no embedded solution"
     add("embedded_order", result.embedded_order, embedded)

@@ -22,7 +22,10 @@ TOLERANCE = 0.15  # of a slope
 FIRST = 12  # steps per unit of time of the first try
 MOST = {1: 360, 2: 180}  # and of the last
 SMALLEST = 1e-15  # the distance aimed at, above rounding for this problem
-RUN_IN = 45  # steps in which an auxiliary state finds its own value
+RUN_IN = 45  # steps at least in which an auxiliary state finds its own value
+SLOW = (
+    120  # steps after which no slope is measured: the memory outlasts the steps that a slope takes
+)
 
 
 def convergence(subject: Subject, analysis: Analysis) -> Iterator[Check]:
@@ -30,6 +33,12 @@ def convergence(subject: Subject, analysis: Analysis) -> Iterator[Check]:
     equation = analysis.modified_equation
     if equation is None or equation.field is None or analysis.order is None:
         text = "no modified equation near u' = f is claimed"
+        yield Check("order", "order", _text(analysis.order), note=text)
+        return
+    if subject.auxiliary and settling(subject, start_of(subject)) > SLOW:
+        text = (
+            f"{', '.join(subject.auxiliary)} keeps its start for too many steps to measure a slope"
+        )
         yield Check("order", "order", _text(analysis.order), note=text)
         return
     modified = ModifiedField(subject, equation.field)
@@ -128,7 +137,7 @@ def distance(subject: Subject, modified: ModifiedField, h: Any, power: int, step
     """
     start = start_of(subject)
     best = modified.truncated(h, max(modified.powers()))
-    waiting = RUN_IN if subject.auxiliary else 0
+    waiting = settling(subject, start) if subject.auxiliary else 0
     if waiting:
         begin = flow(best, start, -waiting * h)
         run_in = solution(subject, best, begin, h, waiting)
@@ -137,6 +146,21 @@ def distance(subject: Subject, modified: ModifiedField, h: Any, power: int, step
     else:
         found = solution(subject, best, start, h, steps)
     return gap(found, flow(modified.truncated(h, power), start, h * steps))
+
+
+def settling(subject: Subject, start: State) -> int:
+    """Return how many steps an auxiliary state needs to forget its start: down to rounding, if it decays."""
+    fields, zero = fields_of(subject.program), 0 * next(iter(start.values()))
+    found = []
+    for value in (zero, zero + 1):
+        states = {**start, **dict.fromkeys(subject.auxiliary, value)}
+        values = {f"{name}[n]": x for name, x in states.items()}
+        result = subject.step(values, fields, LONG(1) / 10**6)
+        found.append([result[f"{name}[n+1]"] for name in subject.auxiliary])
+    rate = max(float(abs(a - b).max()) for a, b in zip(*found, strict=True))
+    if not 0 < rate < 1:
+        return RUN_IN
+    return max(RUN_IN, math.ceil(math.log(1e-18) / math.log(rate)))
 
 
 def global_slope(subject: Subject, modified: ModifiedField, cut: int, expected: int) -> float:

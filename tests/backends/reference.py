@@ -227,7 +227,7 @@ class Walk:
                 own = prog.transition.scheme == "strided" and len(past) >= prog.history
                 if change and own:
                     assert prog.transition.history == "each"
-                    past = self.carried(past, number, index)
+                    past = self.carried(past, number, index, prog.history)
                 if change:
                     chosen = prog if own else prog.starter or prog
                     fields = self.strided(states, number, index, chosen)
@@ -284,14 +284,14 @@ class Walk:
         first = next(iter(values.values()))
         return {f"{name}[n]": values.get(f"{name}[n]", torch.zeros_like(first)) for name in states}
 
-    def carried(self, past, number, index):  # type: ignore[no-untyped-def]
+    def carried(self, past, number, index, count=None):  # type: ignore[no-untyped-def]
         """Each remembered state that a later step reads through a projection of its own (``history each``)."""
         return [
             {
                 of: self.part(number, index, f"projection_{of.partition('[')[0]}_{lag}")(held[of])
                 for of in {item.of for item in self.program.inputs}
             }
-            for lag, held in enumerate(past[: self.program.history - 1], start=1)
+            for lag, held in enumerate(past[: count or self.program.history - 1], start=1)
         ]
 
     def strided(self, states, number, index, prog):  # type: ignore[no-untyped-def]

@@ -101,8 +101,15 @@ def gradients(module: nn.Module, dtype: torch.dtype) -> list[torch.Tensor]:
     return [p.grad for p in module.parameters() if p.grad is not None]
 
 
-@pytest.mark.parametrize("scheme", REVERSIBLE)
-@pytest.mark.parametrize("network", ["tiny", "mlp"])
+@pytest.mark.parametrize(
+    ("network", "scheme"),
+    [
+        (network, scheme)
+        for network in ("tiny", "mlp")
+        for scheme in REVERSIBLE
+        if (network, scheme) != ("mlp", "hamiltonian")  # its tied kernels are convolutions
+    ],
+)
 def test_gradients_are_those_of_a_stored_run(scheme: str, network: str) -> None:
     stored, back = (
         schemegen.build(scheme, network=network, backprop=how).double()

@@ -26,11 +26,16 @@ def unit(name: str) -> Unit:
     return study(load(name))
 
 
+WITHOUT_CLAIMS = {
+    "en_resnet"
+}  # noise by the deviation of a batch: nothing is claimed, nothing measured
+
+
 @pytest.mark.parametrize("name", zoo_names())
 def test_the_zoo_is_what_it_claims(name: str) -> None:
     checks = verify(unit(name).program, unit(name).analysis)
     assert [item for item in checks if item.holds is False] == []
-    assert any(item.holds for item in checks)
+    assert any(item.holds for item in checks) is (name not in WITHOUT_CLAIMS)
 
 
 # --- wrong claims -------------------------------------------------------------------------------------
