@@ -75,6 +75,8 @@ def refuse(scheme: Scheme) -> None:
         reason = "it has damping, noise or a schedule"
     elif any(drift.weights in ("stage", "call") for drift in scheme.drifts):
         reason = "its stages have weights of their own"
+    elif any(drift.timed for drift in scheme.drifts):
+        reason = "its drift takes the time"
     if reason is not None:
         raise UsageError(f"{scheme.name} cannot be lifted: {reason}")
 

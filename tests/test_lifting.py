@@ -32,6 +32,7 @@ def can_be_lifted(path: str) -> bool:
         and scheme.damping is None
         and not (scheme.noises or scheme.schedules)
         and all(drift.weights in ("step", "network") for drift in scheme.drifts)
+        and not any(drift.timed for drift in scheme.drifts)
     )
 
 

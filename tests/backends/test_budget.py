@@ -110,7 +110,9 @@ def test_the_peak_is_within_the_budget_and_as_expected(scheme: str, budget: floa
     how = f"memory={budget},batch=8"
     module = schemegen.build(scheme, network="cifar_resnet20", backprop=how)
     facts = module.meta["backprop"]
-    measured = training_step(module, torch.randn(8, 3, 32, 32)) / MIB
+    torch.manual_seed(0)
+    # A branch that a draw removes takes no memory: the peak is that of several draws.
+    measured = max(training_step(module, torch.randn(8, 3, 32, 32)) for _ in range(6)) / MIB
     assert facts["expected_peak"] <= budget
     assert abs(facts["expected_peak"] - measured) <= 0.1 * measured
     assert facts["run_again"] > 0

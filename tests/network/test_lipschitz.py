@@ -146,7 +146,7 @@ def test_a_branch_that_must_contract_does_not_change_the_shape() -> None:
     with pytest.raises(SchemeError, match="transition: scheme on") as caught:
         schemegen.build(text, "tiny")
     assert caught.value.diagnostics[0].code == "E0605"
-    with pytest.raises(SchemeError, match="is for images"):
+    with pytest.raises(SchemeError, match="maps images"):
         schemegen.build("i_resnet", "mlp")
 
 
