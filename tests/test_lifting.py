@@ -144,6 +144,7 @@ network n {
         ("gauss2", "1/2", "no explicit Runge-Kutta method"),
         ("ab2", "1/2", "no explicit Runge-Kutta method"),
         ("in_resnet", "1/2", "damping"),
+        ("neural_ode", "1/2", "takes the time"),
     ],
 )
 def test_what_is_refused(name: str, coupling: str, said: str) -> None:

@@ -94,9 +94,9 @@ def inputs(spec: NetworkSpec, batch: int = 3) -> Tensor:
     return torch.randn(batch, *spec.input_shape, generator=torch.Generator().manual_seed(0))
 
 
-def output(network: nn.Module, x: Tensor) -> Tensor:
+def output(network: nn.Module, x: Tensor, seed: int = 1) -> Tensor:
     """Return what a network gives in evaluation mode, noise of evaluation included."""
-    torch.manual_seed(1)
+    torch.manual_seed(seed)
     with torch.no_grad():
         return network(x)
 
@@ -156,6 +156,9 @@ def round_trips(network: fx.GraphModule, scheme: Scheme, spec: NetworkSpec, fold
     for form in FORMS[:3]:
         assert torch.equal(output(again(form, network, scheme, spec, folder), x), wanted), form
     near = 1e-4 * float(wanted.abs().max())
+    spread = float((output(copy.deepcopy(network), x, seed=2) - wanted).abs().max())
     for form, found in zip(FORMS[3:], with_other_kernels(network, spec), strict=True):
         error = float((output(found, x) - wanted).abs().max())
-        assert error < near, f"{form}: {error:.1e}"
+        # What is drawn in evaluation, an ONNX runtime draws for itself: it differs as two draws differ.
+        far = 10 * spread if form == "onnx" and spread else near
+        assert error < far, f"{form}: {error:.1e}"
