@@ -45,7 +45,7 @@ DEEPEST = 3.0
 
 FIRST = """
 import sys, time
-import schemegen, schemegen.backends, schemegen.pipeline, schemegen.language, schemegen.analysis
+import schemegen, schemegen.backends, schemegen.pipeline, schemegen.language, schemegen.analysis.analyze
 
 start = time.process_time()
 schemegen.build(sys.stdin.read())

@@ -82,12 +82,12 @@ def examine(
 
 
 def study(scheme: Scheme, *, order: int | None = None) -> Unit:
-    """Lower and analyse."""
-    from schemegen.analysis import analyze as analyze_program
+    """Lower and analyse, or take the analysis that is known from an earlier run."""
+    from schemegen.analysis.known import known_or_new
     from schemegen.step import lower
 
     program = lower(scheme)
-    analysis = analyze_program(scheme, program, order=order)
+    analysis = known_or_new(scheme, program, order=order)
     return Unit(scheme, program, analysis, diagnostics=analysis.diagnostics)
 
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 from hypothesis import settings
 
 # A busy machine is slow, not wrong: no example fails for the time it takes.
 settings.register_profile("schemegen", deadline=None)
 settings.load_profile("schemegen")
+
+# Every test calculates, in processes that it starts as well, and none writes into the user's cache.
+os.environ["SCHEMEGEN_NO_CACHE"] = "1"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -18,7 +18,7 @@ PACKAGE = Path(schemegen.__file__).parent
 # From the top down: each may import what stands above it. `render` and `explanations` hang on
 # diagnostics alone, so that messages can be shown before anything else works.
 LAYERS = (
-    "diagnostics", "resources", "files", "sources", "exact", "language", "series", "scheme", "step",
+    "diagnostics", "resources", "files", "cache", "sources", "exact", "language", "series", "scheme", "step",
     "analysis", "verification", "report", "network", "backends", "training", "values", "selection",
     "artifacts", "walk", "pipeline", "saving", "running", "trained", "diagnosis", "comparison", "timm_models",
     "systems", "lifting", "cli",
@@ -29,7 +29,7 @@ ALLOWED |= {name: {"diagnostics"} for name in ONLY_DIAGNOSTICS}
 ALLOWED["diagnostics"] = set()
 ALLOWED["exact"] = {"diagnostics"}
 ALLOWED["series"] = {"diagnostics", "exact"}
-for light in ("resources", "files", "sources", "language"):
+for light in ("resources", "files", "cache", "sources", "language"):
     ALLOWED[light] -= {"exact"}
 
 # Which layers may import a third-party library at all.

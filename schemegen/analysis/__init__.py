@@ -1,5 +1,5 @@
-"""What a scheme is: order, modified equation, stability, structure and cost, exactly."""
+"""What a scheme is: order, modified equation, stability, structure and cost, exactly.
 
-from schemegen.analysis.analyze import analyze
-
-__all__ = ["analyze"]
+``schemegen.analysis.analyze`` puts everything together; it is not imported here, so that an analysis that is known
+from an earlier run loads none of what calculates.
+"""

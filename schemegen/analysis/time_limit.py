@@ -8,16 +8,24 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-__all__ = ["LIMIT_SECONDS", "TimeLimitError", "time_limit"]
+__all__ = ["LIMIT_SECONDS", "TimeLimitError", "cut_offs", "time_limit"]
 
 LIMIT_SECONDS = 20.0
 
 
 class TimeLimitError(Exception):
-    """The limit was reached."""
+    """The limit was reached, as ``raised`` times before in this process."""
+
+    raised = 0
+
+
+def cut_offs() -> int:
+    """Return how often the limit was reached in this process."""
+    return TimeLimitError.raised
 
 
 def _stop(signum: int, frame: FrameType | None) -> None:
+    TimeLimitError.raised += 1
     raise TimeLimitError
 
 

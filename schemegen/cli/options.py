@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 import click
 
+from schemegen import cache
 from schemegen.cli.console import Console
 
 __all__ = ["common", "inputs"]
@@ -20,9 +21,22 @@ def _set(ctx: click.Context, parameter: click.Parameter, value: Any) -> None:
         setattr(console, parameter.name, value)
 
 
+def _switch_off(ctx: click.Context, parameter: click.Parameter, value: bool) -> None:
+    if value:
+        ctx.with_resource(cache.switched_off())
+
+
 def common(function: Function) -> Function:
-    """Add ``--color``, ``--quiet`` and ``--verbose``; their values are on the :class:`Console`."""
+    """Add ``--no-cache`` and, with their values on the :class:`Console`, ``--color``, ``--quiet``, ``--verbose``."""
     for option in (
+        click.option(
+            "--no-cache",
+            is_flag=True,
+            expose_value=False,
+            is_eager=True,
+            callback=_switch_off,
+            help="Calculate everything anew; keep nothing for the next run.",
+        ),
         click.option(
             "-v",
             "--verbose",

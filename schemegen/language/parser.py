@@ -2,20 +2,15 @@
 
 Building the tables takes some tenths of a second, so the package ships them as JSON, with a hash of the
 grammar and of lark's version. Where that does not fit (a bare checkout, another lark), they are built once and
-kept in the user's cache folder. The files hold data only: nothing in them is executed, a damaged one is built
-anew, and the folder is safe to delete.
+kept by ``schemegen.cache``. The files hold data only: nothing in them is executed, a damaged one is built anew.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
-import sys
-import tempfile
 from collections.abc import Mapping
-from functools import lru_cache
-from pathlib import Path
+from functools import lru_cache, partial
 from typing import Any
 
 import lark
@@ -23,6 +18,7 @@ from lark import Lark
 from lark.grammar import Rule
 from lark.lexer import TerminalDef
 
+from schemegen import cache
 from schemegen.language.newlines import Newlines
 from schemegen.language.patches import Patched
 from schemegen.language.tree import Builder
@@ -36,14 +32,6 @@ STARTS = ("start", "item", "sstmt", "nstmt", "trow", "wrow", "lrow", "assign")
 
 def grammar_text() -> str:
     return (resource_dir("grammars") / "scheme.lark").read_text(encoding="utf-8")
-
-
-def _cache_folder() -> Path:
-    if folder := os.environ.get("SCHEMEGEN_CACHE"):
-        return Path(folder)
-    if sys.platform == "win32" and (local := os.environ.get("LOCALAPPDATA")):
-        return Path(local) / "schemegen"
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "schemegen"
 
 
 def _encode(value: Any) -> Any:
@@ -88,18 +76,6 @@ def tables(text: str) -> dict[str, Any]:
     return encoded
 
 
-def _store(path: Path, tables: dict[str, Any]) -> None:
-    """Write atomically; a read-only home only costs the time of the next build."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, suffix=".tmp")
-        with os.fdopen(handle, "w", encoding="utf-8") as stream:
-            json.dump(tables, stream)
-        os.replace(name, path)
-    except OSError:
-        return
-
-
 def _digest(text: str) -> str:
     return hashlib.sha256(f"{lark.__version__}\n{text}".encode()).hexdigest()[:16]
 
@@ -119,17 +95,20 @@ def _parser() -> tuple[Lark, Builder, Newlines]:
     text = grammar_text()
     builder, newlines = Builder(), Newlines()
     digest = _digest(text)
-    cached = _cache_folder() / f"parser-{digest}.json"
-    for path in (resource_dir("grammars") / TABLES, cached):
+    for text_of in (_shipped, partial(cache.read, "parser", digest)):
         try:
-            stored = json.loads(path.read_text(encoding="utf-8"))
+            stored = json.loads(text_of() or "")
             if stored["digest"] == digest:
                 return _loaded(stored, builder, newlines), builder, newlines
         except Exception:  # whatever is wrong with a stored table, the grammar is the truth
             continue
     fresh = tables(text)
-    _store(cached, fresh)
+    cache.write("parser", digest, json.dumps(fresh))
     return _loaded(fresh, builder, newlines), builder, newlines
+
+
+def _shipped() -> str:
+    return (resource_dir("grammars") / TABLES).read_text(encoding="utf-8")
 
 
 def parse_rule(patched: Patched, text: str, offset: int, rule: str) -> tuple[Any, Builder]:

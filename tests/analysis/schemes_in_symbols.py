@@ -8,7 +8,7 @@ from itertools import pairwise
 import sympy
 from sympy.parsing.sympy_parser import parse_expr
 
-from schemegen.analysis import analyze
+from schemegen.analysis.analyze import analyze
 from schemegen.analysis.model import Analysis
 from schemegen.analysis.special_orders import substituted
 from schemegen.diagnostics import Source

@@ -13,7 +13,7 @@ import sympy
 from schemes_in_symbols import HEAD, SOLVE, TEXTS, analysed, at, history, holds, loaded, params
 from sympy import Rational
 
-from schemegen.analysis import analyze
+from schemegen.analysis.analyze import analyze
 from schemegen.analysis.expansion import expand
 from schemegen.analysis.linear import LinearStep, NotLinearError, linear_step
 from schemegen.analysis.model import Admissible, Analysis, OrderSet

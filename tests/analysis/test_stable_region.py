@@ -10,8 +10,8 @@ import pytest
 import sympy
 from schemes_in_symbols import HEAD, TEXTS, analysed, history, loaded, params
 
-from schemegen.analysis import analyze
 from schemegen.analysis.a_stable_region import stable_regions
+from schemegen.analysis.analyze import analyze
 from schemegen.analysis.linear import linear_step
 from schemegen.analysis.semialgebraic import Atom, Region
 from schemegen.analysis.special_orders import substituted

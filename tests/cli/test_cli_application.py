@@ -35,7 +35,7 @@ def test_help_names_every_command(run: CliRunner) -> None:
 def test_every_command_has_help_and_takes_the_common_options(run: CliRunner, name: str) -> None:
     result = run.invoke(cli, [name, "--help"])
     assert result.exit_code == 0, result.output
-    for option in ("--color", "--quiet", "--verbose"):
+    for option in ("--color", "--quiet", "--verbose", "--no-cache"):
         assert option in result.stdout
 
 
