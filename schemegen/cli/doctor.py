@@ -7,7 +7,7 @@ from importlib import metadata
 
 import click
 
-from schemegen import __version__
+from schemegen import __version__, cache
 from schemegen.cli.console import Console
 from schemegen.cli.options import common
 from schemegen.resources import resource_dir
@@ -46,6 +46,7 @@ def command(console: Console) -> int:
     rows.append(("devices", devices() if versions["torch"] else "none without torch"))
     count = sum(1 for _ in (resource_dir("zoo") / "schemes").glob("*.scheme"))
     rows.append(("zoo", f"{count} schemes"))
+    rows.append(("cache", str(cache.folder() or "off")))
     width = max(len(name) for name, _ in rows)
     console.out("\n".join(f"{name:<{width}}  {text}" for name, text in rows))
     lacking = [name for name, found in versions.items() if found is None]

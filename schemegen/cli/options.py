@@ -27,7 +27,7 @@ def _switch_off(ctx: click.Context, parameter: click.Parameter, value: bool) -> 
 
 
 def common(function: Function) -> Function:
-    """Add ``--no-cache`` and, with their values on the :class:`Console`, ``--color``, ``--quiet``, ``--verbose``."""
+    """Add ``--no-cache``, and ``--color``, ``--quiet`` and ``--verbose``, which the :class:`Console` keeps."""
     for option in (
         click.option(
             "--no-cache",

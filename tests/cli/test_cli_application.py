@@ -143,6 +143,7 @@ def test_doctor_lists_what_is_installed(run: CliRunner) -> None:
     assert rows["click"][0].isdigit()
     assert "cpu" in rows["devices"]
     assert rows["zoo"].endswith("schemes")
+    assert rows["cache"] == "off"  # as it is for all tests
 
 
 def test_doctor_fails_where_a_dependency_is_missing(
