@@ -16,12 +16,13 @@ import torch
 from torch import nn
 
 from schemegen.diagnostics import Span
-from schemegen.network import blocks, functions, layers, noise, smooth, solvers, timed
+from schemegen.network import blocks, fractal, functions, layers, noise, smooth, solvers, timed
 
 __all__ = [
     "CONSTRUCTORS",
     "FUNCTIONS",
     "METHODS",
+    "PATH",
     "Builder",
     "Caller",
     "Construction",
@@ -31,6 +32,9 @@ __all__ = [
     "RawParameter",
     "Ref",
 ]
+
+PATH = "path"
+"""The place of the module that draws for drop-path, and the name of its draw."""
 
 Ref = Any
 """A value of the builder: an ``fx.Node`` or the name of a variable; numbers pass as :class:`Number`."""
@@ -123,6 +127,9 @@ class Builder(Caller, Protocol):
     def attribute(self, place: Place) -> Ref:
         """Return the module or the parameter at ``place`` itself."""
 
+    def path_draw(self) -> Ref:
+        """Return the draw of drop-path, the same for all steps of a pass."""
+
     def sweep(self, place: Place, inputs: tuple[tuple[str, Ref], ...], body: Sweep) -> Ref:
         """Return a function of ``inputs`` (name and value) whose body ``body`` writes."""
 
@@ -186,6 +193,7 @@ CONSTRUCTORS: dict[str, Callable[..., nn.Module]] = {
     "Projection": blocks.Projection,
     "VectorProjection": blocks.VectorProjection,
     **{name: getattr(layers, name) for name in layers.__all__},
+    "PathDraw": fractal.PathDraw,
     "Smooth": smooth.Smooth,
     "Time": timed.Time,
     "InnerPreact": blocks.InnerPreact,

@@ -14,6 +14,7 @@ from schemegen.backends.backprop import Request, with_plan
 from schemegen.backends.builder import (
     FUNCTIONS,
     METHODS,
+    PATH,
     Construction,
     Mark,
     Number,
@@ -51,6 +52,7 @@ class GraphBuilder:
         self.attributes: dict[str, fx.Node] = {}
         self.made: dict[str, Construction] = {}
         self.handed: dict[str, fx.Node] | None = None
+        self.drawn: fx.Node | None = None
 
     def enter(self, step: StepPlan) -> None:
         """Begin a step: names and paths that follow are its own."""
@@ -129,6 +131,9 @@ class GraphBuilder:
             self.label = label
         return self.attributes[path]
 
+    def path_draw(self) -> Ref:
+        return self.drawn
+
     def sweep(self, where: Place, inputs: tuple[tuple[str, Ref], ...], body: Sweep) -> Ref:
         inner = GraphBuilder(nn.Module(), fx.Graph(), self.program)
         inner.label, inner.where, inner.mark = "", self.where, self.mark
@@ -141,6 +146,8 @@ class GraphBuilder:
             nodes.append(node)
             if kind == "block":
                 inner.handed[text] = node
+            elif kind == "draw":
+                inner.drawn = node
         results = body(inner, tuple(nodes))
         inner.graph.output(results)
         inner.graph.lint()
@@ -283,6 +290,10 @@ def build(network: Network, builder: GraphBuilder) -> None:
         u = layer(builder, "stem", index, name, construction, u, spec.stem[index].span)
     u = builder.call("torch.Tensor.type_as", (u, x), "stem_u")
     states = split(builder, program, spec.stem_width, u)
+    if network.drops_paths:
+        place = Place(PATH, shared=True)
+        builder.declare_module(place, Construction("PathDraw"))
+        builder.drawn = builder.module(place, (u,), PATH)
     history: dict[Register, Ref] = {}
     network.borders.append((states, history))
     for step in network.steps:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import sympy
 
-from schemegen.backends.builder import Builder, Construction, Number, Place, Ref
+from schemegen.backends.builder import PATH, Builder, Construction, Number, Place, Ref
 from schemegen.backends.coefficients import number
 from schemegen.backends.names import variable
 from schemegen.step.program import ONES, Combine, Evaluate, Solve
@@ -109,6 +109,8 @@ def outside(step: Step, item: Solve) -> tuple[tuple[str, Ref], ...]:
             if drift.kind == "drift":
                 place = step.block(drift, statement)
                 found[f"block:{place.name}"] = step.builder.attribute(place)
+                if step.network.drops_paths:
+                    found[f"draw:{PATH}"] = step.builder.path_draw()
         else:
             names = tuple(term.value for term in statement.terms)
             for term in statement.terms:
@@ -140,7 +142,7 @@ class SweepBody:
         for name, value in zip(self.names, inputs, strict=True):
             if name.startswith("symbol:"):
                 inner.symbols[sympy.Symbol(name[7:])] = value
-            elif not name.startswith("block:"):
+            elif not name.startswith(("block:", "draw:")):
                 inner.values[name] = value
         inner.values.setdefault(state, inputs[0])
         sweep(inner, self.item)

@@ -23,7 +23,16 @@ from schemegen.scheme.model import Noise
 from schemegen.scheme.network import Block, Layer, NetworkSpec
 from schemegen.step.program import Field
 
-__all__ = ["block", "head", "misfit", "normalised", "shares_preactivation", "shortcut", "stem"]
+__all__ = [
+    "block",
+    "drops_paths",
+    "head",
+    "misfit",
+    "normalised",
+    "shares_preactivation",
+    "shortcut",
+    "stem",
+]
 
 PYTHON = "python"
 INNER = {"preact": "InnerPreact", "bottleneck": "InnerBottleneck"}
@@ -48,6 +57,12 @@ def normalised(field: Field, spec: NetworkSpec, overrides: Mapping[str, str]) ->
     if item.kind == "seq":
         return any(part.name == "bn" for part in item.layers)
     return item.kind in KINDS and KINDS[item.kind].normed
+
+
+def drops_paths(field: Field, spec: NetworkSpec, overrides: Mapping[str, str]) -> bool:
+    """Return whether the block takes the draw of drop-path that all steps of a network share."""
+    item = declared(field, spec, overrides)
+    return item.kind in KINDS and KINDS[item.kind].paths and ("drop", "0") not in item.options
 
 
 def shares_preactivation(field: Field, spec: NetworkSpec, overrides: Mapping[str, str]) -> bool:

@@ -13,7 +13,16 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from schemegen.backends import modules
-from schemegen.backends.builder import Construction, Mark, Number, Place, RawParameter, Ref, Sweep
+from schemegen.backends.builder import (
+    PATH,
+    Construction,
+    Mark,
+    Number,
+    Place,
+    RawParameter,
+    Ref,
+    Sweep,
+)
 from schemegen.backends.graph import image_size, unrolled
 from schemegen.backends.names import unique, variable
 from schemegen.backends.plan import Register, StepPlan, states_of
@@ -46,10 +55,11 @@ LIBRARY = (
 
 @dataclass
 class StepText:
-    """One step as text in which numbers are still slots."""
+    """One step as text in which numbers are still slots; ``drawn`` is the draw it takes of the network."""
 
     plan: StepPlan
     inputs: list[str] = field(default_factory=list)
+    drawn: list[str] = field(default_factory=list)
     init: list[str] = field(default_factory=list)
     forward: list[str] = field(default_factory=list)
     methods: list[str] = field(default_factory=list)
@@ -59,7 +69,8 @@ class StepText:
 
     @property
     def template(self) -> str:
-        parts = [self.inputs, self.init, self.forward, self.methods, self.results, self.shared]
+        head = [*self.inputs, *self.drawn]
+        parts = [head, self.init, self.forward, self.methods, self.results, self.shared]
         text = "\n".join(line for part in parts for line in [*part, "--"])
         numbers: dict[str, int] = {}
         return SLOT.sub(lambda m: f"\x00{numbers.setdefault(m[0], len(numbers))}\x00", text)
@@ -76,6 +87,7 @@ class TextBuilder:
         self.declared: set[str] = set()
         self.line: int | None = None
         self.handed: dict[str, str] | None = None
+        self.drawn = PATH
 
     def at(self, mark: Mark) -> None:
         self.line = None if mark.span is None else mark.span.line
@@ -140,6 +152,11 @@ class TextBuilder:
             self.taken.add(where.name)
         return where.name
 
+    def path_draw(self) -> str:
+        if self.handed is None and self.drawn not in self.text.drawn:
+            self.text.drawn.append(self.drawn)
+        return self.drawn
+
     def sweep(self, where: Place, inputs: tuple[tuple[str, Ref], ...], body: Sweep) -> Ref:
         inner = TextBuilder(self.text, self.network)
         inner.lines = []
@@ -152,6 +169,8 @@ class TextBuilder:
             names.append(label)
             if kind == "block":
                 inner.handed[text] = label
+            elif kind == "draw":
+                inner.drawn = label
         results = body(inner, tuple(names))
         head = f"def {where.name}(self, {', '.join(names)}):"
         lines = [*inner.lines, f"return {literal(tuple(results))}"]
@@ -257,7 +276,10 @@ class Form:
         lines += [f"    def __init__({', '.join(['self', *names])}):", "        super().__init__()"]
         lines += [f"        self.{name} = {name}" for name in stored]
         lines += [f"        {fill(line, '')}" for line in first.init]
-        lines += ["", f"    def forward({', '.join(['self', *first.inputs, *first.shared])}):"]
+        lines += [
+            "",
+            f"    def forward({', '.join(['self', *first.inputs, *first.drawn, *first.shared])}):",
+        ]
         lines += [f"        {fill(line, 'self.')}" for line in first.forward]
         lines += [f"        return {', '.join(first.results)}"]
         lines += [f"    {fill(line, 'self.')}".rstrip() for line in first.methods]
@@ -285,6 +307,10 @@ def emit_source(
     network = unrolled(program, spec, blocks)
     shared = SharedText()
     texts = [step_text(network, plan, shared) for plan in network.steps]
+    if network.drops_paths:
+        shared.declare(
+            Place(PATH, shared=True), shared.construction(Construction("PathDraw"), None)
+        )
     forms = classes(texts)
     model = model_text(network, texts, forms, shared)
     bodies = [form.text(describe(form.members[0].plan, program)) for form in forms.values()]
@@ -301,10 +327,19 @@ def step_text(network: Network, plan: StepPlan, shared: SharedText) -> StepText:
     states = {state.name: variable(state.name) for state in network.program.states}
     history = {register: register_name(register, network.program) for register in plan.takes}
     text.inputs = [*states.values(), *history.values()]
-    builder.taken |= {*text.inputs, *states.values()}
+    builder.drawn = path_name(network)
+    builder.taken |= {*text.inputs, *states.values(), builder.drawn}
     fresh, given = Step(network, plan, builder).write(states, history)
     text.results = [*fresh.values(), *(given[register] for register in plan.gives)]
     return text
+
+
+def path_name(network: Network) -> str:
+    """Return the variable of the draw of drop-path, in the model and in every step."""
+    program = network.program
+    registers = {register for plan in network.steps for register in (*plan.takes, *plan.gives)}
+    taken = {variable(state.name) for state in program.states}
+    return unique(PATH, taken | {register_name(register, program) for register in registers})
 
 
 def register_name(register: Register, program: Program) -> str:
@@ -480,6 +515,8 @@ def forward_lines(network: Network, texts: Sequence[StepText]) -> list[str]:
         widths = [shares[state.name] for state in program.states if state.name not in zero]
         lines.append(f"{', '.join(principal)} = torch.split(self.stem(x).type_as(x), {widths}, 1)")
     lines += [f"{names[name]} = torch.zeros_like({principal[0]})" for name in sorted(zero)]
+    if network.drops_paths:
+        lines.append(f"{path_name(network)} = self.{PATH}({principal[0]})")
     index = 0
     while index < len(texts):
         line = step_line(texts[index], program)
@@ -508,7 +545,7 @@ def same_line(one: StepText, other: StepText, program: Program) -> bool:
 def step_line(text: StepText, program: Program, step: str = "step") -> list[str]:
     """Return the lines that run a step and move the history on."""
     plan = text.plan
-    arguments = [*text.inputs, *(f"self.{name}" for name in text.shared)]
+    arguments = [*text.inputs, *text.drawn, *(f"self.{name}" for name in text.shared)]
     call = f"{step}({', '.join(arguments)})"
     states = text.inputs[: len(text.inputs) - len(plan.takes)]
     targets = [*states, *(register_name(register, program) for register in plan.gives)]

@@ -91,6 +91,12 @@ class Network:
                 known = self.calls.setdefault(key, [])
                 known.extend((plan.position, call) for call in calls)
 
+    @property
+    def drops_paths(self) -> bool:
+        """Whether a pass of the network draws for drop-path."""
+        drifts = (item for item in self.program.fields if item.kind == "drift")
+        return any(modules.drops_paths(item, self.spec, self.overrides) for item in drifts)
+
     def shared_block(self, key: tuple[object, ...], name: str) -> Place:
         if key not in self.blocks:
             used = {place.name for place in self.blocks.values()}
@@ -119,6 +125,7 @@ class Step:
         self.raw: dict[str, Ref] = {}
         self.activated: dict[tuple[Place, tuple[str, ...]], Ref] = {}
         self.slopes: set[str] = set()
+        self.scaled: Ref = None
         self.symbols: dict[sympy.Symbol, Value] = {}
         self.reverse: dict[sympy.Symbol, Value] = {}
         self.known = self.numbers()
@@ -232,7 +239,9 @@ class Step:
         """Return whether the step reads a state besides evaluating drifts at it: else it needs no shortcut."""
         program = self.network.program
         kept = {of for of, _ in remembered(program)}
-        if self.plan.project or self.program.noises or program.start.zero or old in kept:
+        if self.plan.project or program.start.zero or old in kept:
+            return True
+        if not all(scales_slopes(self.program, noise) for noise in self.program.noises):
             return True
         for statement in self.statements():
             rows = list(statement.guess) if isinstance(statement, Solve) else []
@@ -379,12 +388,14 @@ class Step:
         return self.builder.module(place, (block, at, draw, total, factor, *call), name)
 
     def told(self, drift: Field, item: Evaluate) -> tuple[Value, ...]:
-        """Return what a block takes besides its input: its depth, which evaluation it is, and the time."""
+        """Return what a block takes besides its input: depth, which evaluation it is, drop-path, and the time."""
         numbers: tuple[Value, ...] = self.call_number(drift, item)
         steps = self.sharing(self.key(drift, item))
         if drift.knots and len(steps) > 1:
             depth = Fraction(steps.index(self.plan.position), len(steps) - 1)
             numbers = (Number(depth, "depth"), *numbers)
+        if modules.drops_paths(drift, self.network.spec, self.network.overrides):
+            numbers = (*numbers, self.builder.path_draw())
         if not drift.timed:
             return numbers
         time = self.coefficient((self.plan.position + item.time) * H)
@@ -484,6 +495,7 @@ class Step:
 
     def add_scaled(self, total: Ref | None, coefficient: sympy.Expr, tensor: Ref, name: str) -> Ref:
         """Write a term whose coefficient is a tensor, with its own backward draw where declared."""
+        self.scaled = tensor
         factor = write(self.builder, coefficient, self.tensors(coefficient), f"{name}_c")
         noises = [
             n
@@ -554,10 +566,14 @@ class Step:
         return write_value(self.builder, param, self.builder.attribute(place), variable(param.name))
 
     def noise(self, noise: Noise, suffix: str) -> Value:
-        """Write one draw, shaped like the state."""
+        """Write one draw, shaped like the state, or like the slope where a change of shape has no shortcut."""
         place = Place(attribute(noise.name) + suffix)
         self.builder.declare_module(place, module_of(noise, suffix))
-        like = self.values[f"{self.network.program.states[0].name}[n]"]
+        state = f"{self.network.program.states[0].name}[n]"
+        bare = (
+            self.plan.reshapes and self.values[state] is self.raw[state] and not self.plan.project
+        )
+        like = self.scaled if bare else self.values[state]
         arguments = (like, *self.arguments(noise))
         return self.builder.module(place, arguments, variable(noise.name) + suffix)
 
@@ -579,6 +595,22 @@ class Step:
             known = self.coefficient(argument)
             values.append(write(self.builder, known, self.tensors(known), f"{noise.name}_p"))
         return tuple(values)
+
+
+def scales_slopes(program: Program, noise: Noise) -> bool:
+    """Return whether a noise by element or channel only multiplies slopes, whose shape its draws may then have."""
+    statements = program.statements
+    if noise.scope not in ("element", "channel") or any(isinstance(s, Solve) for s in statements):
+        return False
+    drifts = {item.name for item in program.fields if item.kind == "drift"}
+    slopes = {s.target for s in statements if isinstance(s, Evaluate) and s.field in drifts}
+    return all(
+        term.value in slopes
+        for statement in statements
+        if isinstance(statement, Combine)
+        for term in statement.terms
+        if noise.symbol in term.coefficient.free_symbols
+    )
 
 
 def module_of(noise: Noise, suffix: str) -> Construction:

@@ -6,7 +6,20 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
-__all__ = ["Fractal", "FractalUnit"]
+__all__ = ["Fractal", "FractalUnit", "PathDraw"]
+
+
+class PathDraw(nn.Module):
+    """What all fractal blocks of a network share in one pass: a number r, uniform on ``[0, 1)``.
+
+    Where r is below 1/2, drop-path is local; else it is global, and a block of C columns keeps column
+    ``floor((2 r - 1) C)``. In evaluation nothing is drawn.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training:
+            return torch.zeros((), device=x.device)
+        return torch.rand((), device=x.device, dtype=torch.float32)
 
 
 class FractalUnit(nn.Module):
@@ -26,11 +39,12 @@ class Fractal(nn.Module):
     """``f_1 = unit``, ``f_(c+1) = mean(f_c o f_c, unit)``, with ``columns`` columns and no identity.
 
     Column c, counted from 0, is a row of ``2^c`` units; columns that end at the same depth are joined by their
-    mean, which all of them go on from. A stride is a max-pooling before the block. In training, half of the
-    calls draw local drop-path (each input of a join is dropped with probability ``drop`` %, one at least is
-    kept) and half global drop-path (one column alone); every unit is evaluated all the same, so
-    that batch statistics are those of all columns. In evaluation nothing is dropped; after ``block.only = c``
-    it is column c alone.
+    mean, which all of them go on from. A stride is a max-pooling before the block. In training, ``path``
+    of :class:`PathDraw` says which drop-path there is: local (each input of a join is dropped with probability
+    ``drop`` %, one at least is kept, drawn by each join for itself), or global (one column alone, that of all
+    blocks of the network); every unit is evaluated all the same, so that batch statistics are those of all
+    columns. In evaluation, and without ``path``, nothing is dropped; after ``block.only = c`` evaluation takes
+    column c alone.
     Source: Larsson, Maire, Shakhnarovich (2017), arXiv 1605.07648, sec. 2 and 3.
     """
 
@@ -63,35 +77,34 @@ class Fractal(nn.Module):
         last = len(self.columns) - 1
         return [column for column in range(last + 1) if depth % 2 ** (last - column) == 0]
 
-    def weights(self, x: Tensor, active: list[int], path: Tensor | None) -> Tensor:
-        """Return which of the active columns a join keeps: 1 or 0 for each."""
-        if path is None:
+    def weights(self, x: Tensor, active: list[int], column: Tensor | None) -> Tensor:
+        """Return which of the active columns a join keeps, 1 or 0 for each; ``column`` is from :meth:`chosen`."""
+        if column is None:
             alone = self.only if self.only in active and not self.training else None
             return x.new_tensor([float(alone in (None, column)) for column in active])
         draw = torch.rand(len(active), device=x.device)
         local = (draw > self.drop) | (draw >= draw.max())
-        single = torch.tensor(active, device=x.device) == path
-        chosen = torch.where(path < 0, local, single | ~single.any())
-        return chosen.to(x.dtype)
+        single = torch.tensor(active, device=x.device) == column
+        kept = torch.where(column < 0, local, single | ~single.any())
+        return kept.to(x.dtype)
 
-    def path(self, x: Tensor) -> Tensor | None:
-        """Draw a column for global drop-path, -1 for local; None where nothing is dropped."""
-        if not self.training or not self.drop:
+    def chosen(self, path: Tensor | None) -> Tensor | None:
+        """Return the column of global drop-path, a negative number for local; None where nothing is dropped."""
+        if not self.training or path is None:
             return None
-        column = torch.randint(len(self.columns), (), device=x.device)
-        return torch.where(torch.rand((), device=x.device) < 0.5, column, -1)
+        return torch.floor((2 * path - 1) * len(self.columns))
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, path: Tensor | None = None) -> Tensor:
         if self.stride > 1:
             x = F.max_pool2d(x, self.stride, ceil_mode=True)
-        path = self.path(x)
+        column = self.chosen(path)
         values = [x] * len(self.columns)
         units = [iter(column) for column in self.columns]  # type: ignore[call-overload]
         for depth in range(1, 2 ** (len(self.columns) - 1) + 1):
             active = self.ending(depth)
-            found = [next(units[column])(values[column]) for column in active]
-            kept = self.weights(found[0], active, path)
+            found = [next(units[place])(values[place]) for place in active]
+            kept = self.weights(found[0], active, column)
             total = sum(part * weight for part, weight in zip(found, kept, strict=True))
-            for column in active:
-                values[column] = total / kept.sum()
+            for place in active:
+                values[place] = total / kept.sum()
         return values[0]

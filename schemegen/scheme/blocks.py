@@ -14,7 +14,8 @@ class BlockKind:
 
     ``options`` are whole numbers that a network may set. ``normed`` blocks keep batch-norm statistics; those that
     ``share`` start with a BN-ReLU that a shortcut may use too. ``maps`` is ``image`` or ``vector`` where a block
-    takes only these. A ``timed`` block takes the time; ``inner``: it has a place for noise before its last kernel.
+    takes only these. A ``timed`` block takes the time; ``inner``: it has a place for noise before its last kernel;
+    ``paths``: unless its option ``drop`` is 0 it takes the draw of drop-path, one for the whole network.
     """
 
     options: tuple[str, ...] = ()
@@ -23,6 +24,7 @@ class BlockKind:
     maps: str = "image"
     timed: bool = False
     inner: bool = False
+    paths: bool = False
 
 
 BLOCKS: dict[str, BlockKind] = {
@@ -38,7 +40,7 @@ BLOCKS: dict[str, BlockKind] = {
     "feedforward": BlockKind(("expansion",), maps=""),
     "encoder": BlockKind(("heads", "expansion")),
     "shake": BlockKind(("width", "groups"), normed=True),
-    "fractal": BlockKind(("columns", "drop")),
+    "fractal": BlockKind(("columns", "drop"), paths=True),
     "tied": BlockKind(("width",)),
     "antisymmetric": BlockKind(),
     "damped_antisymmetric": BlockKind(("per_mille",)),

@@ -61,6 +61,7 @@ def compared(one: nn.Module, other: nn.Module, x: Tensor) -> None:
     [
         ("lm_resnet", "store"),
         ("dropout", "checkpoint=2"),
+        ("fractalnet", "store"),
         ("revnet", "reversible=9/10"),
     ],
 )

@@ -19,10 +19,11 @@ from schemegen.sources import zoo_file
 from schemegen.training.ratios import largest_branch_ratio
 
 # Shared weights, learnable coefficients of a step and of the network, history, noise that is drawn in a step, in
-# a block and again in the backward pass, implicit stages, statistics of each stage, changes of shape.
+# a block, once for all steps and again in the backward pass, implicit stages, statistics of each stage, changes
+# of shape.
 SCHEMES = (
     "rk4", "lm_resnet", "momentum_net", "hamiltonian", "ab3", "shake_shake", "stochastic_depth",
-    "dropout", "polynet", "radau_iia2",
+    "dropout", "polynet", "radau_iia2", "fractalnet",
 )  # fmt: skip
 DROP = """scheme inner {
   state u

@@ -34,7 +34,7 @@ def compiled(module: nn.Module, backend: str = "aot_eager"):
 
 
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("scheme", ["lm_resnet", "stochastic_depth", "momentum_net"])
+@pytest.mark.parametrize("scheme", ["lm_resnet", "stochastic_depth", "momentum_net", "fractalnet"])
 def test_one_graph_with_the_numbers_of_the_stored_run(scheme: str) -> None:
     stored = schemegen.build(scheme, network="tiny")
     again = schemegen.build(scheme, network="tiny", backprop="checkpoint=2")

@@ -80,7 +80,7 @@ OTHERS = {
 
 
 # Noise of the size of the state, or in proportion to a deviation of the batch.
-WITHOUT_LIMIT = ("dropout_input", "dropout_state", "en_resnet")
+WITHOUT_LIMIT = ("dropout_input", "dropout_state", "en_resnet", "fractalnet")
 
 
 @cache

@@ -7,7 +7,6 @@ in float64, in training mode (batch statistics), with functions of torch alone.
 from __future__ import annotations
 
 from collections.abc import Callable
-from itertools import pairwise
 
 import pytest
 import torch
@@ -384,114 +383,6 @@ def test_it_is_the_published_network(name: str) -> None:
     wanted.square().sum().backward()
     unused = [key for key, item in weights.items() if item.grad is None]
     assert not unused
-
-
-class Fractal(torch.nn.Module):
-    """The fractal rule as it stands in the paper: ``f_(c+1) = (f_c o f_c) join conv``."""
-
-    def __init__(self, in_width: int, out_width: int, columns: int) -> None:
-        super().__init__()
-        self.conv = torch.nn.Conv2d(in_width, out_width, 3, padding=1, bias=False)
-        self.bn = torch.nn.BatchNorm2d(out_width)
-        self.columns = columns
-        if columns > 1:
-            self.first = Fractal(in_width, out_width, columns - 1)
-            self.second = Fractal(out_width, out_width, columns - 1)
-
-    def parts(self, x: Tensor) -> list[Tensor]:
-        """The inputs of the last join, of all columns that end there."""
-        own = F.relu(self.bn(self.conv(x)))
-        if self.columns == 1:
-            return [own]
-        return [own, *self.second.parts(self.first(x))]
-
-    def forward(self, x: Tensor) -> Tensor:
-        return torch.stack(self.parts(x)).mean(0)
-
-    def units(self, column: int) -> list[torch.nn.Module]:
-        """The convolutions of a column, counted from the shallowest, in order."""
-        if column == 0:
-            return [self]
-        return self.first.units(column - 1) + self.second.units(column - 1)
-
-
-def fractal_block(columns: int, drop: int = 15) -> torch.nn.Module:
-    from schemegen.network.fractal import Fractal as Block
-
-    torch.manual_seed(0)
-    return Block(2, 3, columns=columns, drop=drop).double()
-
-
-@pytest.mark.parametrize("columns", [1, 2, 3, 4])
-def test_the_fractal_block_is_the_recursion(columns: int) -> None:
-    block = fractal_block(columns).eval()
-    wanted = Fractal(2, 3, columns).double().eval()
-    for column in range(columns):
-        for mine, theirs in zip(block.columns[column], wanted.units(column), strict=True):
-            theirs.conv.load_state_dict(mine.conv.state_dict())
-    x = torch.randn(2, 2, 4, 4).double()
-    torch.testing.assert_close(block(x), wanted(x), rtol=1e-12, atol=1e-12)
-    own = {name for name, _ in wanted.named_parameters()}
-    assert sum(p.numel() for p in block.parameters()) == sum(p.numel() for p in wanted.parameters())
-    assert len(own) == 3 * (2**columns - 1)
-
-
-def test_drop_path_keeps_one_input_of_every_join() -> None:
-    """Half of the draws are one column (global), the others drop inputs of each join by themselves."""
-    block = fractal_block(3, drop=50).train()
-    x = torch.zeros(1, 1)
-    torch.manual_seed(0)
-    paths = [int(block.path(x)) for _ in range(4000)]
-    shares = [paths.count(column) / 4000 for column in (-1, 0, 1, 2)]
-    assert shares == pytest.approx([1 / 2, 1 / 6, 1 / 6, 1 / 6], abs=0.04)
-    local = torch.stack([block.weights(x, [0, 1, 2], torch.tensor(-1)) for _ in range(4000)])
-    assert bool((local.sum(1) >= 1).all())
-    # P(kept) = 1/2 + P(all dropped) / 3
-    assert local.mean(0).tolist() == pytest.approx([1 / 2 + 1 / 24] * 3, abs=0.04)
-    assert block.weights(x, [0, 1, 2], torch.tensor(1)).tolist() == [0, 1, 0]
-    assert block.weights(x, [1, 2], torch.tensor(0)).tolist() == [1, 1]
-    assert fractal_block(3, drop=0).path(x) is None
-
-
-def test_a_column_alone_is_its_convolutions_in_a_row() -> None:
-    """In training by global drop-path, in evaluation by ``only``."""
-    block = fractal_block(3).eval()
-    x = torch.randn(2, 2, 4, 4).double()
-    for column in range(3):
-        wanted = x
-        for unit in block.columns[column]:
-            wanted = unit(wanted)
-        block.only = column
-        torch.testing.assert_close(block(x), wanted, rtol=1e-12, atol=1e-12)
-    block.only = None
-    block.train()
-    block.path = lambda x: torch.tensor(2)
-    units, wanted = list(block.columns[2]), x
-    for unit in units:
-        wanted = unit(wanted)
-    torch.testing.assert_close(block(x), wanted, rtol=1e-12, atol=1e-12)
-
-
-def test_fractalnet_is_its_blocks_in_a_row() -> None:
-    """Five blocks without a skip, a pooling between two of them, evaluated with all columns."""
-    model = schemegen.build("fractalnet", "fractalnet").eval()
-    x = torch.randn(2, 3, 32, 32)
-    y = x
-    for stage in range(1, 6):
-        block = model.get_submodule(f"stage{stage}.0.f")
-        y = F.max_pool2d(y, 2) if stage > 1 else y
-        assert block.stride == (1 if stage == 1 else 2)
-        block.stride = 1
-        y = block(y)
-        block.stride = 1 if stage == 1 else 2
-    wanted = model.get_submodule("head.1")(y.mean((2, 3)))
-    torch.testing.assert_close(model(x), wanted, rtol=1e-5, atol=1e-5)
-    widths = [3, 64, 128, 256, 512, 512]
-    units = sum(9 * o * (i * 3 + o * 4) + 7 * 2 * o for i, o in pairwise(widths))
-    assert sum(p.numel() for p in model.parameters()) == units + 512 * 10 + 10
-    model.train()
-    torch.manual_seed(0)
-    assert not torch.equal(model(x), model(x))
 
 
 def test_a_partial_start_needs_params_that_remove_what_is_missing() -> None:
