@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from schemegen.cli.console import Console
-from schemegen.cli.measured import exact, of_a_run, percent, write_json
+from schemegen.cli.measured import JSON, Function, exact, of_a_run, percent, write_json
 from schemegen.cli.options import common
 from schemegen.cli.plotting import plot_file
 from schemegen.diagnostics import UsageError
@@ -21,37 +21,48 @@ if TYPE_CHECKING:
 __all__ = ["command"]
 
 
+# What decides an attack.
+HOW = (
+    click.option("--attack", "kind", type=click.Choice(["fgsm", "ifgsm", "pgd", "autoattack"]),
+                 default="pgd", show_default=True),
+    click.option("--eps", default="8/255", show_default=True, callback=exact, help="How far a pixel, "
+                 "or for L2 an image, may move; pixels are in [0, 1]."),
+    click.option("--norm", type=click.Choice(["Linf", "L2"]), default="Linf", show_default=True),
+    click.option("--steps", type=click.IntRange(min=1), help="Steps of ifgsm and pgd.  [default: 20]"),
+    click.option("--step-size", callback=exact, help="Length of a step.  [default: eps/4]"),
+    click.option("--restarts", type=click.IntRange(min=1), help="Random starts of pgd.  [default: 1]"),
+    click.option("--protocol", type=click.Choice(["sound", "yang2020"]), default="sound", show_default=True,
+                 help="yang2020 repeats the released code of that paper, oddities included."),
+    click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True),
+)  # fmt: skip
+COUNT = click.option(
+    "--n",
+    "count",
+    type=click.IntRange(min=1),
+    default=1000,
+    show_default=True,
+    help="Test images, from the first on.",
+)
+
+
+def how(function: Function) -> Function:
+    """Add the options that decide an attack."""
+    for option in reversed(HOW):
+        function = option(function)
+    return function
+
+
 @click.command("attack")
 @of_a_run
-@click.option(
-    "--attack",
-    "kind",
-    type=click.Choice(["fgsm", "ifgsm", "pgd", "autoattack"]),
-    default="pgd",
-    show_default=True,
-)
-@click.option("--eps", default="8/255", show_default=True, callback=exact, help="How far a pixel, "
-              "or for L2 an image, may move; pixels are in [0, 1].")  # fmt: skip
-@click.option("--norm", type=click.Choice(["Linf", "L2"]), default="Linf", show_default=True)
-@click.option("--steps", type=click.IntRange(min=1), help="Steps of ifgsm and pgd.  [default: 20]")
-@click.option("--step-size", callback=exact, help="Length of a step.  [default: eps/4]")
-@click.option("--restarts", type=click.IntRange(min=1), help="Random starts of pgd.  [default: 1]")
+@how
 @click.option("--eot", type=click.IntRange(min=1), help="Passes a gradient is averaged over.  "
               "[default: 1, or 20 where outputs are random]")  # fmt: skip
-@click.option(
-    "--protocol",
-    type=click.Choice(["sound", "yang2020"]),
-    default="sound",
-    show_default=True,
-    help="yang2020 repeats the released code of that paper, oddities included.",
-)
-@click.option("--n", "count", type=click.IntRange(min=1), default=1000, show_default=True,
-              help="Test images, from the first on.")  # fmt: skip
+@COUNT
 @click.option("--batch-size", type=click.IntRange(min=1), default=250, show_default=True)
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 @click.option("--no-checks", is_flag=True, help="Do not look for masked gradients.")
 @click.option("--surface", callback=plot_file, metavar="FILE",
               help="Draw the loss around images along the attack: .svg, .png or .pdf.")  # fmt: skip
+@JSON
 @common
 @click.pass_obj
 def command(

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from schemegen.cli.console import Console
-from schemegen.cli.measured import of_a_run, percent, write_json
+from schemegen.cli.measured import JSON, of_a_run, percent, write_json
 from schemegen.cli.options import common
 from schemegen.cli.settings import listed
 
@@ -38,6 +38,7 @@ CORRUPTIONS = ("gaussian_noise", "shot_noise", "impulse_noise", "speckle_noise")
 )
 @click.option("--n", "count", type=click.IntRange(min=1), help="Images a severity.  [default: all]")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@JSON
 @common
 @click.pass_obj
 def command(

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from schemegen.cli.console import Console
-from schemegen.cli.measured import of_a_run, percent, write_json
+from schemegen.cli.measured import JSON, of_a_run, percent, write_json
 from schemegen.cli.options import common
 
 __all__ = ["command"]
@@ -18,6 +18,7 @@ __all__ = ["command"]
 @click.option("--n", "count", type=click.IntRange(min=1), help="Test images.  [default: all]")
 @click.option("--batch-size", type=click.IntRange(min=1), default=500, show_default=True)
 @click.option("--classes", is_flag=True, help="The accuracy of each class as well.")
+@JSON
 @common
 @click.pass_obj
 def command(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 from collections.abc import Callable, Mapping
@@ -11,25 +12,28 @@ from typing import Any, TypeVar
 
 import click
 
+from schemegen.cli.application import Program
+from schemegen.cli.console import Console
+from schemegen.cli.options import common
 from schemegen.cli.settings import python_blocks
 
-__all__ = ["exact", "of_a_run", "percent", "write_json"]
+__all__ = ["JSON", "Function", "exact", "of_a_run", "percent", "script", "write_json"]
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
+JSON = click.option(
+    "--json",
+    "json_file",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Write everything that was measured, and of what.",
+)
 NUMBER = re.compile(r"[0-9]{1,9}(\.[0-9]{1,12})?(/[1-9][0-9]{0,8})?\Z", re.ASCII)
 
 
 def of_a_run(function: Function) -> Function:
     """Add the argument RUN and the options that say where its data is and how many images are read."""
     for option in (
-        click.option(
-            "--json",
-            "json_file",
-            type=click.Path(path_type=Path),
-            metavar="FILE",
-            help="Write everything that was measured, and of what.",
-        ),
         click.option(
             "--block",
             "blocks",
@@ -46,6 +50,43 @@ def of_a_run(function: Function) -> Function:
     ):
         function = option(function)
     return function
+
+
+def script(
+    *options: Callable[[Function], Function],
+) -> Callable[[Callable[..., str]], click.Command]:
+    """Return what makes a program of ``work(subject, **values of the options)``, which returns what to print.
+
+    The program takes a RUN, whose trained network is the subject; the docstring of ``work`` is its help. Failures
+    end as those of ``schemegen`` do, with a message and an exit code.
+    """
+
+    def decorate(work: Callable[..., str]) -> click.Command:
+        @functools.wraps(work)
+        def run(
+            console: Console,
+            /,
+            run: Path,
+            data: str | None,
+            data_dir: Path,
+            download: bool,
+            device: str,
+            blocks: dict[str, str],
+            **given: Any,
+        ) -> None:
+            from schemegen.trained import trained
+
+            subject = trained(
+                run, data=data, data_dir=data_dir, download=download, device=device, blocks=blocks
+            )
+            console.out(work(subject, **given))
+
+        made: Callable[..., None] = click.pass_obj(run)
+        for option in reversed(options):
+            made = option(made)
+        return click.command(cls=Program, help=work.__doc__)(common(of_a_run(made)))
+
+    return decorate
 
 
 def exact(ctx: click.Context, parameter: click.Parameter, value: str | None) -> Fraction | None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.util
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
@@ -182,23 +181,39 @@ def test_a_saved_network_needs_the_name_of_its_data(tmp_path: Path) -> None:
     assert result.exit_code == 0, result.output
 
 
-def script(name: str) -> Any:
+def script(name: str, *arguments: str) -> Result:
     spec = importlib.util.spec_from_file_location(f"zoo_{name}", resource_dir("zoo") / f"{name}.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    return module.main
+    return CliRunner().invoke(module.main, list(arguments))
 
 
-def test_the_scripts_of_the_zoo(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_scripts_of_the_zoo(run: Path) -> None:
     options = [str(run), "--n", "50", "--device", "cpu"]
-    assert script("attack")([*options, "--eps", "1/16", "--steps", "3"]) == 0
-    found = json.loads(capsys.readouterr().out)
+    result = script("attack", *options, "--eps", "1/16", "--steps", "3")
+    assert result.exit_code == 0, result.output
+    found = json.loads(result.stdout)
     assert found["attack"]["step_size"] == "1/64"
-    assert script("evaluate")(options) == 0
-    lines = capsys.readouterr().out.splitlines()
-    assert [line.split()[0] for line in lines][:2] == ["clean", "gaussian_noise"]
+    result = script("evaluate", *options)
+    assert result.exit_code == 0, result.output
+    names = [line.split()[0] for line in result.stdout.splitlines()]
+    assert names[:2] == ["clean", "gaussian_noise"]
     for name in ("attack", "evaluate"):
-        assert script(name)([str(run / "nothing")]) == 2
-        assert "error: no checkpoint" in capsys.readouterr().err
+        result = script(name, str(run / "nothing"))
+        assert result.exit_code == 2
+        assert "error: no checkpoint" in result.stderr
+        assert "RUN" in script(name, "--help").stdout
+
+
+def test_a_small_comparison(tmp_path: Path) -> None:
+    options = ["--seeds", "1", "--epochs", "1", "--output", str(tmp_path / "c")]
+    result = script("compare", "resnet", "lm_resnet", *options)
+    assert result.exit_code == 0, result.output
+    assert "lm_resnet 0" in result.stderr
+    assert "lm_resnet" in result.stdout
+    assert "<html" in (tmp_path / "c" / "report.html").read_text(encoding="utf-8")
+    result = script("compare", "resnet", "no_such_scheme", *options)
+    assert result.exit_code == 2
+    assert "no_such_scheme" in result.stderr
