@@ -14,7 +14,7 @@ from schemegen.scheme.model import Drift, Equations, Noise, Scheme, Tableaus
 from schemegen.scheme.network import Block, Layer, NetworkSpec
 from schemegen.scheme.report import Report
 
-__all__ = ["fit_blocks", "word_span"]
+__all__ = ["chosen", "fit_blocks", "word_span"]
 
 
 def fit_blocks(report: Report, scheme: Scheme, spec: NetworkSpec, given: frozenset[str]) -> None:

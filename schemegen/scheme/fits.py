@@ -10,6 +10,7 @@ from schemegen.diagnostics import Diagnostic, Span
 from schemegen.language.nodes import Index
 from schemegen.scheme.extents import behind_stem
 from schemegen.scheme.fit_blocks import fit_blocks, word_span
+from schemegen.scheme.fit_shortcuts import fit_shortcuts
 from schemegen.scheme.mentions import parts
 from schemegen.scheme.model import Equations, Multistep, Scheme, Tableaus
 from schemegen.scheme.network import Block, NetworkSpec
@@ -50,7 +51,9 @@ def fit(
     ``python_blocks`` are names that were given on the command line as ``module:Class``.
     """
     report = Report()
-    fit_blocks(report, scheme, spec, frozenset(python_blocks))
+    given = frozenset(python_blocks)
+    fit_blocks(report, scheme, spec, given)
+    fit_shortcuts(report, scheme, spec, given)
     _widths(report, scheme, spec)
     _strides(report, spec)
     _history(report, scheme, spec)
