@@ -18,10 +18,12 @@ import schemegen
 from schemegen.backends import NetworkError, functional, optimized
 from schemegen.backends.inplace import reuse
 from schemegen.backends.rewrites import interpolate, share
-from schemegen.diagnostics import SchemeError, UsageError
+from schemegen.diagnostics import SchemeError, Source, UsageError
 from schemegen.network.solvers import Solver
 from schemegen.resources import resource_dir
+from schemegen.scheme import fit
 from schemegen.scheme.builders import from_text
+from schemegen.selection import read_network
 
 ALL = sorted(path.stem for path in resource_dir("zoo").glob("schemes/*.scheme"))
 # A learned and a shared coefficient, history, states that are split, noise on and inside branches, branches that
@@ -31,10 +33,20 @@ DEFAULT = (
     ("stochastic_depth", "tiny"), ("backward_euler", "mlp"), ("exp_euler", "mlp"), ("milstein", "mlp"),
     ("antisymmetric_net", "tiny"), ("shake_shake", "tiny"), ("stoermer_verlet", "mlp"),
 )  # fmt: skip
+
+
+def misfits(scheme: str, network: str) -> tuple[str, ...]:
+    """Return the codes for which a scheme of the zoo does not fit a network of the zoo."""
+    text = (resource_dir("zoo") / "networks" / f"{network}.scheme").read_text(encoding="utf-8")
+    spec = read_network(Source(f"{network}.scheme", text), network)
+    return tuple(item.code for item in fit(schemegen.load(scheme), spec) if item.is_error)
+
+
+MISFITS = {(name, network): misfits(name, network) for name in ALL for network in ("mlp", "tiny")}
 CASES = [
-    pytest.param(scheme, network, marks=[] if (scheme, network) in DEFAULT else pytest.mark.slow)
-    for scheme in ALL
-    for network in ("mlp", "tiny")
+    pytest.param(*case, marks=[] if case in DEFAULT else pytest.mark.slow)
+    for case, codes in MISFITS.items()
+    if not codes
 ]
 SOLVED = 1e-8  # implicit stages are solved to their tolerance
 LAYERS = """scheme layered {{
@@ -53,10 +65,7 @@ network n {{
 
 
 def of(scheme: str, network: str) -> nn.Module:
-    try:
-        return schemegen.build(scheme, network).double()
-    except SchemeError as error:
-        pytest.skip(f"no such network: {error.diagnostics[0].code}")
+    return schemegen.build(scheme, network).double()
 
 
 def shape_of(network: nn.Module) -> tuple[int, ...]:
@@ -103,6 +112,22 @@ def check(network: nn.Module, bound: float = 1e-10) -> None:
         same(*found, bound)
     same(outcome(network), outcome(fast), bound)
     assert torch.equal(x, kept)
+
+
+def test_the_cases_are_schemes_of_every_kind() -> None:
+    assert all(MISFITS[case] == () for case in DEFAULT)
+    assert MISFITS["lie_trotter", "mlp"] == ("E0605",)
+    assert MISFITS["bdf6", "tiny"] == ("E0604", "E0604")
+    assert len(CASES) > 0.85 * len(MISFITS)
+
+
+@pytest.mark.parametrize(
+    ("scheme", "network", "codes"), [(*case, codes) for case, codes in MISFITS.items() if codes]
+)
+def test_what_does_not_fit_is_not_built(scheme: str, network: str, codes: tuple[str, ...]) -> None:
+    with pytest.raises(SchemeError) as caught:
+        of(scheme, network)
+    assert tuple(item.code for item in caught.value.diagnostics if item.is_error) == codes
 
 
 @pytest.mark.filterwarnings("ignore:.*stopped after")
