@@ -1,10 +1,11 @@
 """Reversible lifts: a one-step scheme coupled with a copy of itself, so that every step can be undone::
 
-    u[n+1] = lam u[n] + (1 - lam) w[n] + Psi_h(w[n])        w[n+1] = w[n] - Psi_{-h}(u[n+1])
+    u[n+1] = lam u[n] + (1 - lam) w[n] + Psi_h(t[n], w[n])        w[n+1] = w[n] - Psi_{-h}(t[n+1], u[n+1])
 
-with ``Psi_h(u)`` the increment of the scheme. The order is that of the scheme. Written for ``u`` and the
-difference ``d = w - u``, which starts at zero and which no network sees, so that a lifted network has the
-parameters of the plain one. Source: McCallum, Foster (2024), arXiv 2410.11648.
+with ``Psi_h(t, u)`` the increment of the scheme from the time t. A drift that takes the time so has it at
+``t + c_i h`` in the stages forwards and at ``t + (1 - c_i) h`` in those backwards. The order is that of the
+scheme. Written for ``u`` and the difference ``d = w - u``, which starts at zero and which no network sees, so that
+a lifted network has the parameters of the plain one. Source: McCallum, Foster (2024), arXiv 2410.11648.
 """
 
 from __future__ import annotations
@@ -75,8 +76,6 @@ def refuse(scheme: Scheme) -> None:
         reason = "it has damping, noise or a schedule"
     elif any(drift.weights in ("stage", "call") for drift in scheme.drifts):
         reason = "its stages have weights of their own"
-    elif any(drift.timed for drift in scheme.drifts):
-        reason = "its drift takes the time"
     if reason is not None:
         raise UsageError(f"{scheme.name} cannot be lifted: {reason}")
 
@@ -132,6 +131,7 @@ def increments(
     parts = scheme.update.parts
     count = parts[0].tableau.stages
     weights = [part.tableau.b for part in parts]
+    timed = {drift.name for drift in scheme.drifts if drift.timed}
     rows = [[part.tableau.a[index][:index] for part in parts] for index in range(count)]
     needed = {i for i in range(count) if any(not is_zero(b[i]) for b in weights)}
     for i in reversed(range(count)):
@@ -144,9 +144,11 @@ def increments(
     def slopes(coefficients: Sequence[Sequence[Coefficient]]) -> str:
         text = ""
         for part, row in zip(parts, coefficients, strict=True):
-            for name, weight in zip(names, row, strict=False):
+            for name, weight, c in zip(names, row, part.tableau.c, strict=False):
+                time = f", {moment(c if sign == '+' else 1 - c)}"
                 for drift in part.drifts or [item.name for item in scheme.drifts]:
-                    text += term(weight, f"{drift}({name})", first=not text)
+                    slope = f"{drift}({name}{time if drift in timed else ''})"
+                    text += term(weight, slope, first=not text)
         return text
 
     for i in sorted(needed):
@@ -155,6 +157,11 @@ def increments(
             lines.append(f"{name} = {at} {sign} h*({moved})")
             names[i] = name
     return lines, f"h*({slopes(weights)})"
+
+
+def moment(c: Coefficient) -> str:
+    """Return the time ``t + c h`` as the language writes it."""
+    return "t" + term(c, "h", first=False)
 
 
 def term(weight: Coefficient, value: str, first: bool) -> str:

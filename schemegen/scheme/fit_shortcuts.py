@@ -30,7 +30,7 @@ def fit_shortcuts(report: Report, scheme: Scheme, spec: NetworkSpec, given: froz
     zero = scheme.start.zero
     read = {state.name for state in scheme.states if zero or _passes(scheme, state.name)}
     several = max(Counter(changes).values()) > 1
-    span, cure = scheme.transition.span, "write `bn own`"
+    span, cure = scheme.transition.span or spec.span, "write `bn own`"
     if shortcut is not None and shortcut.shared:
         span, cure = shortcut.span, "write `bn, relu` in place of `shared`"
     for state in scheme.states:
