@@ -8,7 +8,9 @@ import sympy
 
 from schemegen.backends.builder import PATH, Builder, Construction, Number, Place, Ref
 from schemegen.backends.coefficients import number
+from schemegen.backends.combining import combine
 from schemegen.backends.names import variable
+from schemegen.backends.symbols import tensors
 from schemegen.step.program import ONES, Combine, Evaluate, Solve
 
 if TYPE_CHECKING:
@@ -27,7 +29,7 @@ def solve(step: Step, item: Solve) -> None:
         neumann(step, item)
     else:
         for target, terms in zip(item.targets, item.guess, strict=True):
-            step.values[target] = step.combine(target, terms)
+            step.values[target] = combine(step, target, terms)
         if solver.method == "fixed_point" and plain:
             for _ in range(solver.iterations):
                 sweep(step, item)
@@ -46,9 +48,9 @@ def sweep(step: Step, item: Solve) -> None:
             step.values[statement.target] = step.evaluate(statement)
             step.slopes.add(statement.target)
         elif statement.target in item.targets:
-            fresh[statement.target] = step.combine(statement.target, statement.terms)
+            fresh[statement.target] = combine(step, statement.target, statement.terms)
         else:
-            step.values[statement.target] = step.combine(statement.target, statement.terms)
+            step.values[statement.target] = combine(step, statement.target, statement.terms)
     step.values.update(fresh)
 
 
@@ -64,7 +66,7 @@ def neumann(step: Step, item: Solve) -> None:
             linear.append(Combine(statement.target, rest, statement.origin))
         else:
             linear.append(statement)  # type: ignore[arg-type]
-    sums = {target: step.combine(target, terms) for target, terms in constant}
+    sums = {target: combine(step, target, terms) for target, terms in constant}
     step.values.update(sums)
     part = Solve(item.targets, tuple(linear), item.solver, item.guess, item.origin)
     for _ in range(item.solver.iterations):
@@ -116,7 +118,7 @@ def outside(step: Step, item: Solve) -> tuple[tuple[str, Ref], ...]:
             for term in statement.terms:
                 known = step.coefficient(term.coefficient)
                 for symbol in sorted(known.free_symbols, key=str):
-                    value = step.tensors(known)[symbol]
+                    value = tensors(step, known)[symbol]
                     if not isinstance(value, Number):
                         found[f"symbol:{symbol.name}"] = value
         for name in names:
