@@ -13,7 +13,8 @@ from typing import TypeAlias
 import sympy
 
 from schemegen.analysis.model import Analysis, DerivativeTerm, Note, OrderCondition, TreeTerm
-from schemegen.report.facts import Fact, facts, headline, kind_of
+from schemegen.report.facts import facts, headline, kind_of
+from schemegen.report.lines import Fact
 from schemegen.report.notation import Script
 from schemegen.report.references import Reference, cited
 from schemegen.scheme.model import Multistep, Scheme, Tableaus

@@ -4,26 +4,25 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import sympy
 
 from schemegen.analysis.model import (
-    Admissible,
     Analysis,
     ConcreteTerm,
-    PhaseTerm,
-    Stability,
     Verdict,
 )
 from schemegen.language import print_expression
 from schemegen.language.nodes import Index
+from schemegen.report.lines import Fact, expected, listed, opened, yes
 from schemegen.report.noise import equation_lines, mean_square_lines
-from schemegen.report.notation import Script, number, signed_sum
+from schemegen.report.notation import Script, signed_sum
+from schemegen.report.stability import stability_facts
 from schemegen.scheme.expressions import shortened
 from schemegen.scheme.model import Equations, Scheme, Tableaus
 
-__all__ = ["Fact", "facts", "headline", "kind_of"]
+__all__ = ["facts", "headline", "kind_of"]
 
 KINDS = {
     "explicit": "explicit Runge-Kutta",
@@ -42,8 +41,6 @@ COUNTS = {1: "one", 2: "two", 3: "three", 4: "four", 5: "five", 6: "six"}
 # The claims that are shown beside another fact, and the fact's key; others get a line of their own.
 CLAIMS = {"A_stable": "A", "L_stable": "L"}
 
-# What a range proves, in words.
-PROVED = {"zero_stable": "zero-stable", "A_stable": "A-stable", "L_stable": "L-stable"}
 
 # The fact that a warning of the analysis is about.
 WARNED = {
@@ -65,16 +62,6 @@ GEOMETRY = (
     ("reversible", "reversible"),
     ("fsal", "first same as last"),
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Fact:
-    """One line: ``label`` in the left column, ``text`` beside it, codes of the warnings it carries."""
-
-    key: str
-    label: str
-    text: str
-    codes: tuple[str, ...] = ()
 
 
 def headline(analysis: Analysis) -> str:
@@ -114,7 +101,7 @@ def facts(analysis: Analysis, scheme: Scheme | None, script: Script) -> tuple[Fa
         *_update(scheme, script),
         *_order(analysis, claims, script),
         *_order_sets(analysis, script),
-        *_stability(analysis, claims, script),
+        *stability_facts(analysis, claims, script),
         *_structure(analysis, claims, script),
         *_limits(analysis, scheme, script),
         *_depth(analysis, script),
@@ -155,7 +142,7 @@ def _order(a: Analysis, claims: dict[str, Verdict], script: Script) -> Iterator[
     for key, label, value, always in orders:
         if value is None and not always and key not in claims:
             continue
-        text = _open(value) + _expected(claims.get(key))
+        text = opened(value) + expected(claims.get(key))
         if key == "order" and a.order_nearly is not None:
             near = a.order_nearly
             text += (
@@ -174,8 +161,8 @@ def _order(a: Analysis, claims: dict[str, Verdict], script: Script) -> Iterator[
         case None if a.admissible is not None and isinstance(a.admissible.consistent, str):
             text = f"iff {script.pretty(a.admissible.consistent)}"
         case value:
-            text = _yes(value)
-    yield Fact("consistent", "consistent", text + _expected(claims.get("consistent")))
+            text = yes(value)
+    yield Fact("consistent", "consistent", text + expected(claims.get("consistent")))
 
 
 def _order_sets(a: Analysis, script: Script) -> Iterator[Fact]:
@@ -202,97 +189,6 @@ def _order_sets(a: Analysis, script: Script) -> Iterator[Fact]:
                     values = "for no values"
             label = name if item is shown[0] else ""
             yield Fact("admissible.order", label, f">= {item.order} {values}")
-
-
-def _proofs(a: Analysis, script: Script) -> Iterator[Fact]:
-    for proof in a.admissible.proofs if a.admissible is not None else ():
-        claim = PROVED.get(proof.claim, proof.claim)
-        text = f"{claim} for every value in range: {script.pretty(proof.range)} lies in "
-        yield Fact("admissible.proofs", "proved", text + script.pretty(proof.set))
-
-
-def _stability(a: Analysis, claims: dict[str, Verdict], script: Script) -> Iterator[Fact]:
-    s = a.stability
-    if s.rho is not None and s.sigma is not None:
-        zeta = script.name("zeta")
-        rho, sigma = script.name("rho"), script.name("sigma")
-        yield Fact(
-            "stability.function", f"{rho}({zeta})", script.polynomial(s.rho, zeta, descending=True)
-        )
-        yield Fact(
-            "stability.function",
-            f"{sigma}({zeta})",
-            script.polynomial(s.sigma, zeta, descending=True),
-        )
-    zero = script.pretty(s.zero_stable) if isinstance(s.zero_stable, str) else _yes(s.zero_stable)
-    zero += _expected(claims.get("zero_stable"))
-    yield Fact("stability.zero_stable", "zero-stable", zero)
-    sets = a.admissible or Admissible(())
-    text = _on(sets.a_stable, script) or _a_stable(s)
-    yield Fact("stability.A", "A-stable", text + _expected(claims.get("A_stable")))
-    known = _on(sets.l_stable, script)
-    if s.a_stable or known or "L_stable" in claims:
-        text = (known or _yes(s.l_stable)) + _expected(claims.get("L_stable"))
-        yield Fact("stability.L", "L-stable", text)
-    yield from _proofs(a, script)
-    if s.numerator is not None and s.denominator is not None:
-        text = script.quotient(s.numerator, s.denominator, "z")
-        yield Fact("stability.function", "R(z)", text)
-    if s.real_interval is not None:
-        text = _interval(s.real_interval, script, "real", "")
-        if s.imaginary_interval is not None:
-            text += ", " + _interval(s.imaginary_interval, script, "imaginary", "i")
-        yield Fact("stability.real_interval", "stable for", text)
-    if s.ssp is not None:
-        yield Fact("stability.ssp", "SSP", f"coefficient {number(s.ssp, script)}")
-    for barrier in s.barriers:
-        yield Fact("stability.barriers", "attains", f"{barrier.name}: {barrier.statement}")
-    if s.g_matrix is not None:
-        rows = "; ".join(", ".join(script.exact(value) for value in row) for row in s.g_matrix)
-        yield Fact("stability.G", "G-stable", f"with G = [{rows}]")
-    for key, terms in (("dispersion", a.dispersion), ("dissipation", a.dissipation)):
-        if terms is not None:
-            yield Fact(key, key, _phase(terms, script))
-
-
-def _phase(terms: Sequence[PhaseTerm], script: Script) -> str:
-    """Return the leading term of a series in nu; the next one is in the JSON report."""
-    if not terms:
-        return "none"
-    power = script.power(script.name("nu"), terms[0].power)
-    return signed_sum([script.scaled(terms[0].coefficient, power, "")])
-
-
-def _on(values: bool | str | None, script: Script) -> str:
-    """Return the set of values as text; nothing where it is none or no set."""
-    return script.pretty(values) if isinstance(values, str) else ""
-
-
-def _a_stable(s: Stability) -> str:
-    text = _yes(s.a_stable)
-    if not s.a_stable and s.a_alpha_degrees:
-        return f"{text}; A({s.a_alpha_degrees:.2f} degrees)"
-    return text
-
-
-def _interval(ends: tuple[sympy.Expr | float, ...], script: Script, axis: str, unit: str) -> str:
-    low, high = ends
-    if low == 0 and high == 0:
-        return f"only z = 0 on the {axis}{' axis' * (axis == 'real')}"
-    if low == -sympy.oo and high == sympy.oo:
-        return f"the whole {axis} axis"
-    below = "(-inf" if low == -sympy.oo else f"[{_end(low, script, unit)}"
-    above = "inf)" if high == sympy.oo else f"{_end(high, script, unit)}]"
-    return f"z in {below}, {above} on the {axis}{' axis' * (axis == 'real')}"
-
-
-def _end(value: sympy.Expr | float, script: Script, unit: str) -> str:
-    text = number(value, script)
-    if not unit or text == "0":
-        return text
-    if text in ("1", "-1"):
-        return text.replace("1", unit)
-    return f"{text} {unit}"
 
 
 def _depth(a: Analysis, script: Script) -> Iterator[Fact]:
@@ -377,7 +273,7 @@ def _structure(a: Analysis, claims: dict[str, Verdict], script: Script) -> Itera
     for name, text in GEOMETRY:
         if name in claims:
             value = getattr(g, name)
-            yield Fact(f"geometry.{name}", text, _yes(value) + _expected(claims[name]))
+            yield Fact(f"geometry.{name}", text, yes(value) + expected(claims[name]))
     if kept:
         yield Fact("geometry", "structure", ", ".join(kept))
     for key, what in (("symplectic_to", "symplectic"), ("energy_preserving_to", "keeps energy")):
@@ -397,7 +293,7 @@ def _structure(a: Analysis, claims: dict[str, Verdict], script: Script) -> Itera
     shown |= {"zero_stable", "A_stable", "L_stable", *(name for name, _ in GEOMETRY)}
     for claim, verdict in claims.items():
         if claim not in shown:
-            text = verdict.found + _expected(verdict)
+            text = verdict.found + expected(verdict)
             yield Fact(claim, claim.replace("_", " "), text)
 
 
@@ -406,7 +302,7 @@ def _cost(a: Analysis, scheme: Scheme | None) -> Iterator[Fact]:
     parts = [
         f"{count} evaluation{'s' * (count != 1)} of {name}" for name, count in a.cost.evaluations
     ]
-    text = _listed(parts) + " a step" if parts else "no evaluation"
+    text = listed(parts) + " a step" if parts else "no evaluation"
     sets = {weights.get(name, "step") for name, _ in a.cost.evaluations}
     many = any(count > 1 for _, count in a.cost.evaluations)
     if many and sets == {"step"}:
@@ -414,28 +310,3 @@ def _cost(a: Analysis, scheme: Scheme | None) -> Iterator[Fact]:
     elif many and len(sets) == 1:
         text += f", weights per {next(iter(sets))}"
     yield Fact("cost", "cost", text)
-
-
-def _listed(parts: Sequence[str]) -> str:
-    return " and ".join([", ".join(parts[:-1]), parts[-1]] if len(parts) > 1 else parts)
-
-
-def _expected(verdict: Verdict | None) -> str:
-    """Return ``   (expected 2: holds)`` for a claim of the file."""
-    if verdict is None:
-        return ""
-    outcome = {True: "holds", False: "fails", None: "not decided"}[verdict.holds]
-    item = verdict.expectation
-    if item.value is None:
-        return f"   (expected: {outcome})"
-    relation = "" if item.operator in ("=", None) else f"{item.operator} "
-    value = _yes(item.value) if isinstance(item.value, bool) else str(item.value)
-    return f"   (expected {relation}{value}: {outcome})"
-
-
-def _yes(value: bool | None) -> str:
-    return {True: "yes", False: "no", None: "not decided"}[value]
-
-
-def _open(value: int | str | None) -> str:
-    return "not decided" if value is None else str(value)

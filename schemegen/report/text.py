@@ -14,8 +14,9 @@ from rich.text import Text
 from schemegen.analysis.model import Analysis
 from schemegen.report.document import FieldForm, Prose, document, modifying_blocks, moving_fields
 from schemegen.report.equation import derivative_form, field_form, truncation
-from schemegen.report.facts import Fact, facts, headline, kind_of
+from schemegen.report.facts import facts, headline, kind_of
 from schemegen.report.grid import draw
+from schemegen.report.lines import Fact
 from schemegen.report.network import NetworkSummary
 from schemegen.report.notation import Script
 from schemegen.scheme.model import Scheme

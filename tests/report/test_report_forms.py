@@ -307,7 +307,7 @@ def test_a_fact_that_no_section_claims_is_shown_all_the_same(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     from schemegen.report import document as module
-    from schemegen.report.facts import Fact
+    from schemegen.report.lines import Fact
 
     it = unit("rk2")
     extra = Fact("brand_new.key", "brand new", "fact 17")
