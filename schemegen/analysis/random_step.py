@@ -11,31 +11,24 @@ with a small delta. They stay leaves of trees here; ``weak.py`` finds what they 
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, assert_never
 
 import sympy
 
 from schemegen.analysis.coefficients import Coefficients, NoSeriesError
-from schemegen.analysis.draws import Draws, Monomial, in_root, needs_root
+from schemegen.analysis.draws import Draws, in_root, needs_root
 from schemegen.analysis.node_means import NodeMeans
 from schemegen.analysis.operations import Linear, Operations, flatten
+from schemegen.analysis.random_series import Group, RandomSeries, Series
 from schemegen.analysis.values import Skeleton, skeleton
 from schemegen.series import Colour, Number
-from schemegen.series.exotic import Forest, Graded, Node, Operators
+from schemegen.series.exotic import Graded, Node, Operators
 from schemegen.step.evaluation import averaged
 from schemegen.step.program import ONES, Combine, Evaluate, Program, Solve, walk
 
 __all__ = ["Memory", "RandomStep"]
-
-MOST_TERMS = 20000  # of one value
-
-Term = tuple[Node, Monomial]
-Series = dict[int, dict[Term, Number]]
-Group = tuple[int, int, Node, dict[Monomial, Number]]
-"""``(power, slot, tree, coefficient as a polynomial in the draws of the step)``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +67,7 @@ class RandomStep:
             (p.factor.valuation for e in expressions for p in self.draws.parts(e)), default=0
         )
         self._limit = self.most + max(0, -lowest)
+        self._series = RandomSeries(self.draws, self._limit)
         self.skeleton = self._skeleton(scaled)
         self.principal = self.skeleton.principal
         self.memories = self._memories()
@@ -178,14 +172,14 @@ class RandomStep:
             leaf = self._leaf(f"delta {memory.now}", ())
             self._memory_leaves[number] = leaf[0]
             value: Series = {memory.size - memory.lowered: {(leaf, ()): one}}
-            self.values[memory.now] = self._sum([*self._base(memory), value])
+            self.values[memory.now] = self._series.sum([*self._base(memory), value])
         for item in self.program.inputs:
             self.values[item.name] = self.values[_memory(item.of, item.lag)]
 
     def _base(self, memory: Memory) -> Iterator[Series]:
         for state, z in zip(self.principal, memory.limit, strict=True):
             if z:
-                yield self._scaled(self.values[f"{state}[n]"], z)
+                yield self._series.scaled(self.values[f"{state}[n]"], z)
 
     def _leaf(self, name: str, slots: tuple[int, ...], *, identity: bool = False) -> Node:
         return (self._colour(name, slots, identity=identity), (), ())
@@ -210,8 +204,8 @@ class RandomStep:
     def _value(self, statement: Combine | Evaluate) -> Series:
         match statement:
             case Combine():
-                return self._sum(
-                    self._times(term.coefficient, self.values[term.value])
+                return self._series.sum(
+                    self._series.times(term.coefficient, self.values[term.value])
                     for term in statement.terms
                 )
             case Evaluate():
@@ -225,7 +219,9 @@ class RandomStep:
             base: Series = {}
             for state, z in zip(self.principal, self.skeleton.limits[target], strict=True):
                 if z:
-                    base = self._sum([base, self._scaled(self.values[f"{state}[n]"], z)])
+                    base = self._series.sum(
+                        [base, self._series.scaled(self.values[f"{state}[n]"], z)]
+                    )
             self.values[target] = base
         for _ in range(self._limit + 3):
             before = {target: self.values[target] for target in solve.targets}
@@ -234,41 +230,6 @@ class RandomStep:
             if all(self.values[target] == before[target] for target in solve.targets):
                 return
         raise NoSeriesError("the equations of an implicit group are coupled at h = 0")
-
-    def _scaled(self, series: Series, number: Number) -> Series:
-        return {
-            power: {term: number * c for term, c in level.items()}
-            for power, level in series.items()
-        }
-
-    def _sum(self, parts: Iterable[Series]) -> Series:
-        total: Series = {}
-        for part in parts:
-            for power, level in part.items():
-                own = total.setdefault(power, {})
-                for term, number in level.items():
-                    own[term] = own[term] + number if term in own else number
-        kept = {p: {t: c for t, c in level.items() if c} for p, level in total.items()}
-        if sum(map(len, kept.values())) > MOST_TERMS:
-            raise NoSeriesError("the step has too many terms")
-        return {power: kept[power] for power in sorted(kept) if kept[power]}
-
-    def _times(self, coefficient: sympy.Expr, value: Series) -> Series:
-        result: Series = {}
-        for part in self.draws.parts(coefficient):
-            for extra, number in enumerate(part.factor.numbers, part.factor.valuation):
-                if not number:
-                    continue
-                for power, level in value.items():
-                    if power + extra > self._limit:
-                        continue
-                    own = result.setdefault(power + extra, {})
-                    for (node, scalar), c in level.items():
-                        marks = self.draws.product(node[1], part.component)
-                        key = ((node[0], marks, node[2]), self.draws.product(scalar, part.scalar))
-                        add = number * c
-                        own[key] = own[key] + add if key in own else add
-        return result
 
     def _evaluated(self, statement: Evaluate) -> Series:
         """Return ``f(x + d) = sum_k f^(k)(d, .., d) / k!``; every argument must stand near a state."""
@@ -285,14 +246,14 @@ class RandomStep:
         colour = self._colour(own, bases)
         groups: list[Group] = []
         for base, value in zip(bases, statement.at, strict=True):
-            groups += self._deviation(self.values[value], base)
+            groups += self._series.deviations(self.values[value], base)
         result: Series = {}
-        for power, children, polynomial in self._products(groups, self._limit):
+        for power, children, polynomial in self._series.products(groups, self._limit):
             level = result.setdefault(power, {})
             for scalar, number in polynomial.items():
                 key = ((colour, (), children), scalar)
                 level[key] = level[key] + number if key in level else number
-        return self._sum([result])
+        return self._series.sum([result])
 
     def _stands_near(self, statement: Evaluate, value: str) -> int:
         series = self.values[value]
@@ -304,57 +265,6 @@ class RandomStep:
         raise NoSeriesError(
             f"`{statement.target}` evaluates `{statement.field}` at a point that does not tend to a state"
         )
-
-    def _deviation(self, series: Series, slot: int) -> list[Group]:
-        """Return the terms of a value beyond its state, those of one tree together."""
-        groups: list[Group] = []
-        for power, level in series.items():
-            if power <= 0:
-                continue
-            trees: dict[Node, dict[Monomial, Number]] = defaultdict(dict)
-            for (node, scalar), number in level.items():
-                trees[node][scalar] = number
-            groups += [
-                (power, slot, node, polynomial) for node, polynomial in sorted(trees.items())
-            ]
-        return groups
-
-    def _products(
-        self, groups: Sequence[Group], most: int
-    ) -> Iterator[tuple[int, Forest, dict[Monomial, Number]]]:
-        """Yield ``prod_g d_g^m_g / m_g!`` for all multiplicities m, up to the power ``most``."""
-        groups = sorted(groups, key=lambda group: group[0])
-
-        def extended(
-            index: int, power: int, chosen: Forest, polynomial: dict[Monomial, Number]
-        ) -> Iterator[tuple[int, Forest, dict[Monomial, Number]]]:
-            yield power, tuple(sorted(chosen)), polynomial
-            for next_index in range(index, len(groups)):
-                size, slot, node, factor = groups[next_index]
-                if power + size > most:
-                    return
-                total, grown, count = polynomial, chosen, 0
-                while power + size * (count + 1) <= most:
-                    count += 1
-                    total = self._multiplied(total, factor, count)
-                    grown = (*grown, (slot, node))
-                    if not total:
-                        break
-                    yield from extended(next_index + 1, power + size * count, grown, total)
-
-        yield from extended(0, 0, (), {(): self.ring.one})
-
-    def _multiplied(
-        self, left: dict[Monomial, Number], right: dict[Monomial, Number], divisor: int
-    ) -> dict[Monomial, Number]:
-        result: dict[Monomial, Number] = {}
-        inverse = self.ring.rational(1, divisor)
-        for a, x in left.items():
-            for b, y in right.items():
-                key = self.draws.product(a, b)
-                add = x * y * inverse if divisor > 1 else x * y
-                result[key] = result[key] + add if key in result else add
-        return {key: number for key, number in result.items() if number}
 
     # --- expectation ------------------------------------------------------------------------------
     def _operators(self) -> Operators:
@@ -380,26 +290,26 @@ class RandomStep:
             if any(power < 0 for power in value) or value.get(0) != {(leaf, ()): self.ring.one}:
                 raise NoSeriesError(_no_limit(state, value))
             following.append(value)
-            groups += self._deviation(value, index)
+            groups += self._series.deviations(value, index)
         for slot, memory in enumerate(self.memories, len(self.principal)):
             moved = [
-                self._scaled(value, -z)
+                self._series.scaled(value, -z)
                 for value, z in zip(following, memory.limit, strict=True)
                 if z
             ]
-            change = self._sum([self.values[memory.next_value], *moved])
+            change = self._series.sum([self.values[memory.next_value], *moved])
             if any(power + memory.lowered < memory.size for power in change):
                 raise NoSeriesError(
                     f"`{memory.next_value}` does not follow the state as h tends to 0"
                 )
             raised = {power + memory.lowered: level for power, level in change.items()}
-            groups += self._deviation(raised, slot)
+            groups += self._series.deviations(raised, slot)
         return groups
 
     def _expectation(self) -> Graded:
         means = NodeMeans(self.draws, self.operators)
         result: Graded = {}
-        for power, forest, polynomial in self._products(self.groups, self.most):
+        for power, forest, polynomial in self._series.products(self.groups, self.most):
             number = self.ring.zero
             for scalar, c in polynomial.items():
                 number += c * self.draws.expectation(scalar)
