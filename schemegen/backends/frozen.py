@@ -10,12 +10,17 @@ import torch
 from torch import Tensor, fx, nn
 from torch.nn import functional as F  # noqa: N812
 
-from schemegen.backends.functional import Functional, applied, functional
+from schemegen.backends.composing import FRONT
+from schemegen.backends.costs import cheapest, forms
+from schemegen.backends.functional import applied, functional
 from schemegen.backends.optimized import OptimizedNetwork
 from schemegen.backends.rewrites import interpolate, share
 from schemegen.network.solvers import evaluate
 
 __all__ = ["frozen"]
+
+TYPICAL = 16
+"""The batch for which a frozen network is written; it runs for every other one."""
 
 
 def frozen(network: fx.GraphModule) -> OptimizedNetwork:
@@ -29,22 +34,37 @@ def frozen(network: fx.GraphModule) -> OptimizedNetwork:
     written = functional(source)
     interpolate(written.graph)
     share(written.graph)
-    constants = _Constants(source, written)
+    every = forms(written.graph)
+    best = every[cheapest(every, TYPICAL, weights=False)]
+    inputs = {node.name: node for node in best.nodes if node.op == "placeholder"}
+    values = {path: inputs[node.name] for path, node in written.values.items()}
+    constants = _Constants(source, best, values)
     constants.compute()
     constants.drop()
     constants.fold()
+    constants.accumulate()
     return constants.network()
+
+
+def precisely(node: fx.Node, known: dict[fx.Node, Tensor]) -> Tensor:
+    """Return what a node computes of weights, products of weights in double precision."""
+    if FRONT not in node.meta:
+        return applied(node, known)
+    found = applied(node, {item: known[item].double() for item in node.all_input_nodes})
+    return found.to(known[node.all_input_nodes[0]].dtype)
 
 
 class _Constants:
     """The graph of a network while its constants are found."""
 
-    def __init__(self, source: fx.GraphModule, written: Functional) -> None:
+    def __init__(
+        self, source: fx.GraphModule, graph: fx.Graph, values: dict[str, fx.Node]
+    ) -> None:
         self.source = source
-        self.graph = written.graph
+        self.graph = graph
         self.modules: dict[fx.Node, nn.Module] = {}
         self.known: dict[fx.Node, Tensor] = {}
-        for path, node in written.values.items():
+        for path, node in values.items():
             found = operator.attrgetter(path)(source)
             if isinstance(found, Tensor):
                 self.known[node] = found.detach()
@@ -58,7 +78,7 @@ class _Constants:
             if node.op in ("placeholder", "output") or node.target is evaluate or not inputs:
                 continue
             if self.known.keys() >= set(inputs):
-                self.known[node] = applied(node, self.known)
+                self.known[node] = precisely(node, self.known)
 
     def drop(self) -> None:
         """Leave out terms whose coefficient is 0 (a damping of 1, a branch that is never kept)."""
@@ -121,6 +141,40 @@ class _Constants:
         node.replace_all_uses_with(found)
         self.graph.erase_node(node)
 
+    def accumulate(self) -> None:
+        """Write ``u + c (W t + b)`` as ``(u + c b) + t (c W)^T``: a product that adds to what is there."""
+        made: dict[Any, fx.Node] = {}
+
+        def scaled(value: fx.Node, factor: float, turned: bool) -> fx.Node:
+            if (value, factor) not in made:
+                found = self.known[value] * factor
+                kept = found.t().contiguous() if turned else found
+                made[value, factor] = self.constant(kept, f"{value.name}_{len(made)}")
+            return made[value, factor]
+
+        for node in list(self.graph.nodes):
+            if node.target is not torch.add or len(node.meta.get("shape", ())) != 1:
+                continue
+            total, layer = node.args
+            factor: Any = node.kwargs.get("alpha", 1)
+            if factor == 1 and not into_sum(layer):
+                total, layer = layer, total
+            if not into_sum(layer) or not has_shape_of(total, node):
+                continue
+            x, weight, bias = layer.args
+            if weight not in self.known or not (bias is None or bias in self.known):
+                continue
+            with self.graph.inserting_before(node):
+                if bias is not None:
+                    total = self.graph.call_function(torch.add, (total, scaled(bias, factor, False)))
+                    total.meta.update(node.meta)
+                kernel = scaled(weight, factor, True)
+                found = self.graph.call_function(torch.addmm, (total, x, kernel))
+            found.meta.update(node.meta)
+            node.replace_all_uses_with(found)
+            self.graph.erase_node(node)
+        self.prune()
+
     def network(self) -> OptimizedNetwork:
         """Return the graph with its constants as buffers and its modules as sub-modules."""
         root = nn.Module()
@@ -162,3 +216,12 @@ def into_layer(node: Any) -> bool:
     return (
         isinstance(node, fx.Node) and node.target in (F.conv2d, F.linear) and len(node.users) == 1
     )
+
+
+def into_sum(node: Any) -> bool:
+    """Return whether a node is a linear layer that one sum alone reads."""
+    return isinstance(node, fx.Node) and node.target is F.linear and len(node.users) == 1
+
+
+def has_shape_of(one: Any, other: fx.Node) -> bool:
+    return isinstance(one, fx.Node) and one.meta.get("shape") == other.meta["shape"]

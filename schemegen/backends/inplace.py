@@ -20,6 +20,7 @@ SUMS: dict[Callable[..., Any], str] = {
     torch.add: "add_",
     torch.sub: "sub_",
     torch.addcmul: "addcmul_",
+    torch.addmm: "addmm_",
 }
 NEW = frozenset({*ALONE, *SUMS, F.linear, F.conv2d, F.batch_norm, torch.mean, torch.lerp})
 """Functions whose result is a tensor of its own, and that keep none of their operands."""

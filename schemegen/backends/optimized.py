@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from operator import attrgetter, getitem
 from typing import Any
 
@@ -12,6 +14,7 @@ from torch.autograd import forward_ad
 from torch.nn.modules import module as nn_module
 
 from schemegen.backends.adjoint import runnable, with_adjoint
+from schemegen.backends.costs import cheapest, forms
 from schemegen.backends.execution import NetworkError, SchemeNetwork, failing_place
 from schemegen.backends.functional import HOOKS, Functional, functional, observed
 from schemegen.backends.inplace import reuse
@@ -48,9 +51,8 @@ class Flat:
         self.plain = runnable(written.graph)
         interpolate(written.graph)
         share(written.graph)
-        self.trained: Function = fx.GraphModule(*with_adjoint(written.graph)).forward
-        reuse(written.graph)
-        self.frugal = runnable(written.graph)
+        self.codes = [Code(graph) for graph in forms(written.graph)]
+        self.by_batch: dict[int, Code] = {}
 
     def holds(self) -> bool:
         return (
@@ -67,11 +69,37 @@ class Flat:
         values = map(getitem, self.owners, self.keys)
         if torch.is_autocast_enabled(x.device.type):
             return self.plain(x, *values)
+        code = self.codes[0] if len(self.codes) == 1 else self.cheapest(x.shape[0])
         if not torch.is_grad_enabled():
-            return self.frugal(x, *values)
+            return code.frugal(x, *values)
         # Statistics of a batch are computed as autograd would only on a CPU, of more than one sample.
         own = not self.normed or (x.device.type == "cpu" and x.shape[0] > 1)
-        return (self.trained if own else self.plain)(x, *values)
+        return (code.trained if own else self.plain)(x, *values)
+
+    def cheapest(self, batch: int) -> Code:
+        """Return the code for a batch; batches of like size have the same."""
+        size = 1 << batch.bit_length()
+        if size not in self.by_batch:
+            place = cheapest([code.graph for code in self.codes], size)
+            self.by_batch[size] = self.codes[place]
+        return self.by_batch[size]
+
+
+class Code:
+    """What runs for a graph, made when it is first needed: with gradients, and without."""
+
+    def __init__(self, graph: fx.Graph) -> None:
+        self.graph = graph
+
+    @cached_property
+    def trained(self) -> Function:
+        return fx.GraphModule(*with_adjoint(self.graph)).forward
+
+    @cached_property
+    def frugal(self) -> Function:
+        graph = copy.deepcopy(self.graph)
+        reuse(graph)
+        return runnable(graph)
 
 
 def places(root: nn.Module, paths: Sequence[str]) -> tuple[list[dict[str, Any]], list[str]]:

@@ -12,7 +12,7 @@ from torch.nn import functional as F  # noqa: N812
 
 from schemegen.backends.cotangents import Layer, Product, Scaled, Tape
 from schemegen.network import functions
-from schemegen.network.adjoint import mean_spread, pulled_back
+from schemegen.network.adjoint import mean_spread, pulled_back, weighted
 
 __all__ = ["NORM", "PULLBACKS", "by_autograd", "known", "split"]
 
@@ -126,6 +126,14 @@ def lerp(tape: Tape, node: fx.Node, g: Scaled) -> None:
     if tape.wants(weight):
         change = tape.emit(torch.sub, tape.value(end), tape.value(start), like=node)
         tape.give(weight, g.factor, torch.mul, g.node, change)
+
+
+def weighted_sum(tape: Tape, node: fx.Node, g: Scaled) -> None:
+    values: Any
+    factors: Any
+    values, factors = node.args
+    for value, factor in zip(values, factors, strict=True):
+        passed(tape, value, Scaled(g.factor * factor, g.node))
 
 
 def type_as(tape: Tape, node: fx.Node, g: Scaled) -> None:
@@ -254,6 +262,7 @@ PULLBACKS: Mapping[Any, Pullback] = {
     operator.truediv: divide,
     torch.addcmul: addcmul,
     torch.lerp: lerp,
+    weighted: weighted_sum,
     "type_as": type_as,
     torch.mean: mean,
     torch.flatten: flatten,

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-__all__ = ["Adjoint", "Pair", "Pairs", "linear_gradients", "mean_spread", "pulled_back", "summed"]
+__all__ = ["Adjoint", "Pair", "Pairs", "linear_gradients", "mean_spread", "pulled_back", "summed", "weighted"]
 
 SMALL = 4096
 """Cotangents of up to so many numbers are gathered: there a call costs more than a copy."""
@@ -112,6 +112,18 @@ def linear_gradients(
     turned = g.transpose(1, 2)
     weights = turned * x if uses * batch == 1 else torch.bmm(turned, x)
     return (*weights.unbind(), *g.sum(1).unbind())
+
+
+def weighted(values: Sequence[Tensor], factors: Sequence[float]) -> Tensor:
+    """Return ``sum_j factors_j values_j``, of tensors of one shape."""
+    first = values[0]
+    if first.numel() * len(values) <= SMALL:
+        rows = torch.stack(values).view(len(values), -1)  # type: ignore[arg-type]
+        return (first.new_tensor(factors) @ rows).view(first.shape)
+    total = first * factors[0]
+    for value, factor in zip(values[1:], factors[1:], strict=True):
+        total.add_(value, alpha=factor)
+    return total
 
 
 def summed(gradient: Tensor, x: Tensor) -> Tensor:
