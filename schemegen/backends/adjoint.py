@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, fx, nn
 from torch.nn import functional as F  # noqa: N812
 
+from schemegen.backends.composing import FRONT
 from schemegen.backends.cotangents import Scaled, Tape
 from schemegen.backends.inplace import reuse
 from schemegen.backends.vjp import NORM, PULLBACKS, by_autograd, known, split
@@ -147,6 +148,8 @@ def pair(run: Run, needed: tuple[bool, ...], small: bool) -> Pair:
         if node in tape.pieces:
             split(tape, node, tape.pieces.pop(node))
         elif node.op != "placeholder" and node in active:
+            if FRONT in node.meta:
+                flush(tape)
             total = tape.total(node)
             if total is not None:
                 PULLBACKS.get(node.target, by_autograd)(tape, node, total)
@@ -196,16 +199,17 @@ def reached(graph: fx.Graph, start: Iterable[fx.Node]) -> set[fx.Node]:
 def flush(tape: Tape) -> None:
     """Write the products that waited: one call for all layers of one shape that are used alike."""
     groups: dict[Any, list[Any]] = {}
-    for layer in tape.layers.values():
+    layers, tape.layers = tape.layers, {}
+    for layer in layers.values():
         shape = layer.weight.meta["own"]
         factors = tuple(factor for _, _, factor in layer.uses)
         groups.setdefault((shape, layer.uses[0][0].meta.get("shape"), factors), []).append(layer)
-    for (_, _, factors), layers in groups.items():
-        uses = [use for layer in layers for use in layer.uses]
+    for (_, _, factors), alike in groups.items():
+        uses = [use for layer in alike for use in layer.uses]
         cotangents, inputs = [use[0] for use in uses], [use[1] for use in uses]
         found = tape.emit(linear_gradients, cotangents, inputs, factors)
-        for index, layer in enumerate(layers):
-            for value, place in ((layer.weight, index), (layer.bias, len(layers) + index)):
+        for index, layer in enumerate(alike):
+            for value, place in ((layer.weight, index), (layer.bias, len(alike) + index)):
                 if tape.wants(value):
                     part = tape.emit(operator.getitem, found, place, like=value)
                     tape.add(value, Scaled(1, part))

@@ -82,13 +82,13 @@ def terms(node: fx.Node) -> tuple[Term, ...] | None:
     alpha: Any = node.kwargs.get("alpha", 1)
     found: tuple[tuple[Any, Any], ...]
     match node.target, args:
-        case (torch.add | operator.add), (first, second):
+        case ((torch.add | operator.add), (first, second)):
             found = (1, first), (alpha, second)
-        case (torch.sub | operator.sub), (first, second):
+        case ((torch.sub | operator.sub), (first, second)):
             found = (1, first), (-alpha, second)
         case operator.neg, (first,):
             found = ((-1, first),)
-        case (torch.mul | operator.mul), (first, second):
+        case ((torch.mul | operator.mul), (first, second)):
             found = ((second, first),) if isinstance(first, fx.Node) else ((first, second),)
         case operator.truediv, (first, int() | float() as second):
             found = ((1 / second, first),)
@@ -100,8 +100,12 @@ def terms(node: fx.Node) -> tuple[Term, ...] | None:
     return found if vectors and all(isinstance(c, int | float) for c, _ in found) else None
 
 
+def summands(value: Any) -> tuple[Term, ...]:
+    return (terms(value) or ()) if isinstance(value, fx.Node) else ()
+
+
 def is_layer(node: Any) -> bool:
-    """Return whether a node applies a linear layer, with weights that are there from the beginning, to a vector."""
+    """Return whether a node applies a linear layer to a vector, with weights that are there at the beginning."""
     return (
         isinstance(node, fx.Node)
         and node.target is F.linear
@@ -118,7 +122,7 @@ def at_hand(node: Any) -> bool:
 
 
 def softened(graph: fx.Graph) -> fx.Graph | None:
-    """Return a graph with ``tanh z = 2 sigmoid(2 z) - 1`` between linear layers, the numbers put into their weights.
+    """Return a graph with ``tanh z = 2 sigmoid(2 z) - 1`` between linear layers, which take up the numbers.
 
     A processor computes a sigmoid in a quarter of the time of a tanh.
     """
@@ -163,7 +167,7 @@ def between_layers(node: fx.Node) -> bool:
 
 
 def composed(graph: fx.Graph) -> fx.Graph | None:
-    """Return a graph that carries the images of the state under the layers that are applied to it again and again."""
+    """Return a graph that carries along the images of the state under layers that are used again and again."""
     chosen = repeated(graph)
     if not chosen:
         return None
@@ -193,7 +197,7 @@ def repeated(graph: fx.Graph) -> dict[Any, fx.Node]:
         for key, nodes in uses.items()
         if biases[key[0]] == 1
         and len(nodes) > 1
-        and any(is_layer(value) for node in nodes[1:] for _, value in terms(node.args[0]) or ())
+        and any(is_layer(value) for node in nodes[1:] for _, value in summands(node.args[0]))
     }
 
 
@@ -246,7 +250,10 @@ class _Images:
 
 
 def collected(graph: fx.Graph) -> fx.Graph:
-    """Return a graph that adds before it multiplies: ``sum_j c_j (W t_j + b) = W (sum_j c_j t_j) + (sum_j c_j) b``."""
+    """Return a graph that adds before it multiplies::
+
+    sum_j c_j (W t_j + b) = W (sum_j c_j t_j) + (sum_j c_j) b
+    """
     place = {node: index for index, node in enumerate(graph.nodes)}
     inside: set[fx.Node] = set()
     sums: dict[fx.Node, _Sum] = {}
@@ -276,7 +283,9 @@ class _Sum:
         self.factors[root] = 1.0
         waiting = [(-place[root], root)]
         while waiting:
-            _, node = heappop(waiting)  # the last one first: then all that reads a node has been seen
+            _, node = heappop(
+                waiting
+            )  # the last one first: then all that reads a node has been seen
             parts = terms(node)
             if parts is None or (node is not root and not self.inside.issuperset(node.users)):
                 continue

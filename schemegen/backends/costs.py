@@ -1,7 +1,7 @@
 """What the vectors of a network cost on a processor, to choose between ways of computing the same.
 
-Microseconds of one core, rounded from ``python -m benchmarks kernels``. What no rewrite exchanges is left out, so that
-only differences between two forms of one network mean something.
+Microseconds of one core, rounded from ``python -m benchmarks kernels``. What no rewrite exchanges is counted
+roughly, so that only differences between two forms of one network mean something.
 """
 
 from __future__ import annotations

@@ -57,9 +57,7 @@ def precisely(node: fx.Node, known: dict[fx.Node, Tensor]) -> Tensor:
 class _Constants:
     """The graph of a network while its constants are found."""
 
-    def __init__(
-        self, source: fx.GraphModule, graph: fx.Graph, values: dict[str, fx.Node]
-    ) -> None:
+    def __init__(self, source: fx.GraphModule, graph: fx.Graph, values: dict[str, fx.Node]) -> None:
         self.source = source
         self.graph = graph
         self.modules: dict[fx.Node, nn.Module] = {}
@@ -166,7 +164,9 @@ class _Constants:
                 continue
             with self.graph.inserting_before(node):
                 if bias is not None:
-                    total = self.graph.call_function(torch.add, (total, scaled(bias, factor, False)))
+                    total = self.graph.call_function(
+                        torch.add, (total, scaled(bias, factor, False))
+                    )
                     total.meta.update(node.meta)
                 kernel = scaled(weight, factor, True)
                 found = self.graph.call_function(torch.addmm, (total, x, kernel))

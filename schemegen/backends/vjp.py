@@ -12,7 +12,7 @@ from torch.nn import functional as F  # noqa: N812
 
 from schemegen.backends.cotangents import Layer, Product, Scaled, Tape
 from schemegen.network import functions
-from schemegen.network.adjoint import mean_spread, pulled_back, weighted
+from schemegen.network.adjoint import mean_spread, pulled_back, spread_rows, weighted
 
 __all__ = ["NORM", "PULLBACKS", "by_autograd", "known", "split"]
 
@@ -134,6 +134,32 @@ def weighted_sum(tape: Tape, node: fx.Node, g: Scaled) -> None:
     values, factors = node.args
     for value, factor in zip(values, factors, strict=True):
         passed(tape, value, Scaled(g.factor * factor, g.node))
+
+
+def mm(tape: Tape, node: fx.Node, g: Scaled) -> None:
+    """A product of weights."""
+    every: tuple[Any, ...] = node.args
+    left, right = every
+    if tape.wants(left):
+        tape.add(left, Product(g.factor, g.node, tape.emit(torch.t, tape.value(right))))
+    if tape.wants(right):
+        tape.add(right, Product(g.factor, tape.emit(torch.t, tape.value(left)), g.node))
+
+
+def mv(tape: Tape, node: fx.Node, g: Scaled) -> None:
+    """A matrix of weights on a vector of weights."""
+    every: tuple[Any, ...] = node.args
+    matrix, vector = every
+    tape.give(matrix, g.factor, torch.outer, g.node, tape.value(vector))
+    if tape.wants(vector):
+        tape.give(vector, g.factor, torch.mv, tape.emit(torch.t, tape.value(matrix)), g.node)
+
+
+def over_rows(tape: Tape, node: fx.Node, g: Scaled) -> None:
+    """A matrix of weights summed over its rows."""
+    matrix: Any = node.args[0]
+    if tape.wants(matrix):
+        tape.give(matrix, g.factor, spread_rows, g.node, matrix.meta["own"])
 
 
 def type_as(tape: Tape, node: fx.Node, g: Scaled) -> None:
@@ -262,6 +288,10 @@ PULLBACKS: Mapping[Any, Pullback] = {
     operator.truediv: divide,
     torch.addcmul: addcmul,
     torch.lerp: lerp,
+    torch.neg: neg,
+    torch.mm: mm,
+    torch.mv: mv,
+    torch.sum: over_rows,
     weighted: weighted_sum,
     "type_as": type_as,
     torch.mean: mean,

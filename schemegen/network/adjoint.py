@@ -10,9 +10,19 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-__all__ = ["Adjoint", "Pair", "Pairs", "linear_gradients", "mean_spread", "pulled_back", "summed", "weighted"]
+__all__ = [
+    "Adjoint",
+    "Pair",
+    "Pairs",
+    "linear_gradients",
+    "mean_spread",
+    "pulled_back",
+    "spread_rows",
+    "summed",
+    "weighted",
+]
 
-SMALL = 4096
+SMALL = 2048
 """Cotangents of up to so many numbers are gathered: there a call costs more than a copy."""
 
 
@@ -117,7 +127,7 @@ def linear_gradients(
 def weighted(values: Sequence[Tensor], factors: Sequence[float]) -> Tensor:
     """Return ``sum_j factors_j values_j``, of tensors of one shape."""
     first = values[0]
-    if first.numel() * len(values) <= SMALL:
+    if first.device.type == "cpu" and first.numel() * len(values) <= SMALL:
         rows = torch.stack(values).view(len(values), -1)  # type: ignore[arg-type]
         return (first.new_tensor(factors) @ rows).view(first.shape)
     total = first * factors[0]
@@ -135,6 +145,11 @@ def mean_spread(gradient: Tensor, x: Tensor) -> Tensor:
     """Return the cotangent of an image from that of its mean over the pixels."""
     size = x.shape[2] * x.shape[3]
     return (gradient / size)[:, :, None, None].expand(x.shape)
+
+
+def spread_rows(gradient: Tensor, size: tuple[int, int]) -> Tensor:
+    """Return the cotangent of a matrix from that of its sums over each row."""
+    return gradient[:, None].expand(size)
 
 
 @cache
