@@ -1,7 +1,7 @@
 """What each pass of ``schemegen.optimize`` brings: ``python -m benchmarks passes``.
 
 Everything is timed beside a loop over ``nn.Module`` blocks as one writes it, with weights of their own in each
-step (in ``verlet`` one set for all, where steps share an evaluation); ratios below 1 are faster than the loop.
+step (in ``verlet`` and where it says "one set", the same for all); ratios below 1 are faster than the loop.
 Passes are added one after the other.
 """
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from unittest.mock import patch
 
 import torch
 from torch import Tensor, fx, nn
@@ -50,7 +51,9 @@ VERLET = """scheme verlet {
   }
   start: v zero
 }"""
-SCHEMES = ("verlet", "euler", "rk2", "rk4", "ab2", "lm_resnet")
+ONE = ", one set"
+TIED = ("verlet", "euler, one set", "rk4, one set")
+SCHEMES = (*TIED, "euler", "rk2", "rk4", "ab2", "lm_resnet")
 Call = Callable[[Tensor], Tensor]
 
 
@@ -62,13 +65,14 @@ class Loop(nn.Module):
         self.scheme = scheme
         self.stem = copy.deepcopy(own.get_submodule("stem"))
         self.head = copy.deepcopy(own.get_submodule("head"))
-        self.blocks = nn.ModuleList(block() for _ in range(steps))
+        every = [block() for _ in range(1 if scheme.endswith(ONE) else steps)]
+        self.blocks = nn.ModuleList(every * (steps // len(every)))
         self.k = nn.ParameterList(nn.Parameter(torch.tensor(-0.05)) for _ in range(steps))
 
     def forward(self, x: Tensor) -> Tensor:
         for layer in self.stem.children():
             x = layer(x)
-        x = getattr(self, self.scheme)(x)
+        x = getattr(self, self.scheme.removesuffix(ONE))(x)
         for layer in self.head.children():
             x = layer(x)
         return x
@@ -117,8 +121,12 @@ class Loop(nn.Module):
 
 
 def network(scheme: str, text: str) -> fx.GraphModule:
-    zoo = scheme != "verlet"
-    return schemegen.build((zoo_file(scheme).read_text(encoding="utf-8") if zoo else VERLET) + text)
+    if scheme == "verlet":
+        return schemegen.build(VERLET + text)
+    source = zoo_file(scheme.removesuffix(ONE)).read_text(encoding="utf-8")
+    if scheme.endswith(ONE):
+        source = source.replace("weights per step", "weights network")
+    return schemegen.build(source + text)
 
 
 def called(own: fx.GraphModule, written: Functional, call: Callable[..., Tensor]) -> Call:
@@ -131,7 +139,7 @@ def called(own: fx.GraphModule, written: Functional, call: Callable[..., Tensor]
 
 
 def by_pass(own: fx.GraphModule, backward: bool) -> dict[str, Call]:
-    """Return the network after each pass."""
+    """Return the network after each pass; the last is what ``schemegen.optimize`` runs."""
     result: dict[str, Call] = {"as emitted": own}
     written = functional(own)
     result["+ flat"] = called(own, written, compiled(nn.Module(), written.graph))
@@ -141,9 +149,10 @@ def by_pass(own: fx.GraphModule, backward: bool) -> dict[str, Call]:
     if backward:
         result["+ adjoint"] = called(own, written, compiled(*with_adjoint(written.graph)))
     else:
-        reuse(written.graph)
-        result["+ in place"] = called(own, written, compiled(nn.Module(), written.graph))
-    result["optimize"] = schemegen.optimize(own)
+        graph = copy.deepcopy(written.graph)
+        reuse(graph)
+        result["+ in place"] = called(own, written, compiled(nn.Module(), graph))
+    result["optimize (+ composed)"] = schemegen.optimize(own)
     return result
 
 
@@ -191,6 +200,35 @@ def small(report: Report, options: Options) -> None:
                 table.rows.append([scheme, batch, *list(found.values())[1:]])
 
 
+def regrouped(report: Report, options: Options) -> None:
+    """The same tableaux with a term for each slope, and with the fewest terms."""
+    width, steps, batch = (8, 2, 2) if options.quick else (64, 10, 64)
+    table = report.table(
+        f"{steps} steps of a {width}-wide perceptron, batch {batch}, over one term for each slope",
+        "scheme", "terms as stated", "terms", "forward", "forward and backward",
+    )  # fmt: skip
+    for scheme in ("ssprk43",) if options.quick else ("ssprk3", "ssprk43", "ssprk104"):
+        text = zoo_file(scheme).read_text(encoding="utf-8")
+        text += VECTORS.format(width=width, steps=steps)
+        with patch("schemegen.backends.graph.regroup", lambda program: program):
+            stated = schemegen.build(text).to(options.device)
+        fewest = schemegen.build(text).to(options.device)
+        x = torch.randn(batch, width, device=options.device)
+        cells: list[object] = [sums(stated) // steps, sums(fewest) // steps]
+        for backward in (False, True):
+            runs = {
+                name: timed(network, list(network.parameters()), x, backward)
+                for name, network in (("stated", stated), ("fewest", fewest))
+            }
+            found = ratios(interleaved(runs, options.number(25)), "stated")
+            cells.append(found["fewest"])
+        table.rows.append([scheme, *cells])
+
+
+def sums(network: fx.GraphModule) -> int:
+    return sum(node.target in (torch.add, torch.lerp) for node in network.graph.nodes)
+
+
 def large(report: Report, options: Options) -> None:
     """Stages of convolutions: training in eager mode, and inference."""
     shapes = ((4, 6, 2),) if options.quick else ((16, 32, 16), (32, 16, 16), (64, 8, 16))
@@ -227,5 +265,6 @@ def run(options: Options) -> Report:
     torch.manual_seed(0)
     report = Report("passes", QUESTION, setting(options))
     small(report, options)
+    regrouped(report, options)
     large(report, options)
     return report

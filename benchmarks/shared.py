@@ -1,8 +1,8 @@
 """One set of weights for all steps, compiled, beside JAX: ``python -m benchmarks shared``.
 
-"loop" is ``schemegen.compile_network``, whose graph has one row of steps at any depth; "unrolled" is
-``torch.compile`` of the generated network; "field alone" is ``torch.compile`` of the field applied as often. All
-three use inductor's C++ wrapper on a processor, where calls from Python are what a small step costs.
+"unrolled" is ``torch.compile`` of the generated network, "field alone" of the field applied as often; "optimize" is
+not compiled. What is compiled uses inductor's C++ wrapper on a processor, where calls from Python are what a
+small step costs.
 """
 
 from __future__ import annotations
@@ -26,7 +26,9 @@ from benchmarks.field import (
 from benchmarks.harness import Options, Report, interleaved, missing, ratios, setting, spread
 
 QUESTION = "How fast is a small field with shared weights when compiled, beside JAX?"
-HAND, ALONE, LOOP, UNROLLED = "eager loop by hand", "field alone", "loop", "unrolled"
+HAND, ALONE, UNROLLED = "eager loop by hand", "field alone", "unrolled"
+PARTS, FAST, FROZEN = "compile_network", "optimize", "inference, compiled"
+JAX = "JAX scan"
 
 
 def run(options: Options) -> Report:
@@ -34,8 +36,8 @@ def run(options: Options) -> Report:
     width, steps = (8, 3) if options.quick else (64, 20)
     for backward in (False, True):
         what = "Forward and backward" if backward else "Forward"
-        table = None
-        for scheme in ("euler",) if options.quick else ("euler", "rk4", "lm"):
+        table = beside = None
+        for scheme in ("euler",) if options.quick else ("euler", "midpoint", "rk4", "ab2", "lm"):
             for batch in (2,) if options.quick else (1, 64):
                 torch.manual_seed(0)
                 runs, said = contestants(scheme, steps, width, batch, backward, options)
@@ -47,6 +49,14 @@ def run(options: Options) -> Report:
                     table = report.table(title, "scheme", "batch", "alone in us", *found, *said)
                 cells = (({**found, **said})[name] for name in table.columns[3:])
                 table.rows.append([scheme, batch, micro, *cells])
+                if JAX in times:
+                    scan = ratios(times, JAX)
+                    names = [name for name in (PARTS, FAST, FROZEN) if name in times]
+                    if beside is None:
+                        beside = report.table(
+                            f"{what}, over the JAX scan", "scheme", "batch", *names
+                        )
+                    beside.rows.append([scheme, batch, *(scan[name] for name in names)])
     return report
 
 
@@ -67,19 +77,24 @@ def contestants(
         HAND: hand,
         ALONE: torch.compile(single, fullgraph=True, **more),
         UNROLLED: torch.compile(own, fullgraph=True, **more),
-        LOOP: schemegen.compile_network(own, **more),
+        PARTS: schemegen.compile_network(own, **more),
+        FAST: schemegen.optimize(own),
     }
+    if not backward:
+        frozen = schemegen.optimize(own, mode="inference")
+        calls[FAST] = frozen
+        calls[FROZEN] = torch.compile(frozen, fullgraph=True, **more)
     with torch.no_grad():
-        for name in (UNROLLED, LOOP):
+        for name in list(calls)[2:]:
             agree(calls[name](x), hand(x), name)
     parameters = list(f.parameters())
     made = {name: torch_runs(call, parameters, x, backward) for name, call in calls.items()}
     absent = missing("jax")
     if absent is None:
         weights, field = jax_field(f)
-        made["JAX scan"] = jax_runs(jax_scan(scheme, steps, field), weights, x, backward)
+        made[JAX] = jax_runs(jax_scan(scheme, steps, field), weights, x, backward)
         made["diffrax"] = jax_runs(diffrax_solve(scheme, steps, field), weights, x, backward)
     else:
-        made |= {"JAX scan": absent, "diffrax": absent}
+        made |= {JAX: absent, "diffrax": absent}
     said = {name: item for name, item in made.items() if isinstance(item, str)}
     return {name: item for name, item in made.items() if not isinstance(item, str)}, said

@@ -16,7 +16,7 @@ from torch.nn import functional as F  # noqa: N812
 from schemegen.backends.composing import composed, softened
 from schemegen.network.adjoint import weighted
 
-__all__ = ["cheapest", "cost", "forms"]
+__all__ = ["TYPICAL", "cheapest", "cost", "forms"]
 
 CALL = 1.5
 PRODUCT = 1 / 60_000
@@ -25,6 +25,8 @@ NUMBER = 3e-4
 """A number that a sum, a product or a sigmoid gives."""
 SLOW = 9
 """How many times as long a tanh takes."""
+TYPICAL = 16
+"""The batch for which code is written that serves every batch."""
 WORTH = 0.95
 """A form that costs more than this share of the form as written is not taken: it rounds differently."""
 

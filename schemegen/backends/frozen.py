@@ -11,16 +11,13 @@ from torch import Tensor, fx, nn
 from torch.nn import functional as F  # noqa: N812
 
 from schemegen.backends.composing import FRONT
-from schemegen.backends.costs import cheapest, forms
+from schemegen.backends.costs import TYPICAL, cheapest, forms
 from schemegen.backends.functional import applied, functional
 from schemegen.backends.optimized import OptimizedNetwork
 from schemegen.backends.rewrites import interpolate, share
 from schemegen.network.solvers import evaluate
 
 __all__ = ["frozen"]
-
-TYPICAL = 16
-"""The batch for which a frozen network is written; it runs for every other one."""
 
 
 def frozen(network: fx.GraphModule) -> OptimizedNetwork:

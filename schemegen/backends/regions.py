@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from itertools import groupby
 from typing import Any
 
 from torch import fx, nn
 
+from schemegen.backends.costs import TYPICAL, cheapest, forms
 from schemegen.backends.execution import SchemeNetwork
 from schemegen.backends.folding import CHAIN, Cut, cuts, described, form_of, kind
+from schemegen.backends.functional import functional
+from schemegen.backends.rewrites import interpolate, share
 from schemegen.diagnostics import UsageError
 from schemegen.network.loop import Loop, per_sample
 from schemegen.network.region import Region
@@ -21,6 +24,8 @@ from schemegen.network.replay import Chain
 __all__ = ["REGIONS", "compile_network"]
 
 REGIONS = "regions"
+MOST = 400
+"""Calls of a row of steps that is compiled as a whole; its first call takes longer with each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +42,8 @@ def compile_network(network: fx.GraphModule, **options: Any) -> SchemeNetwork:
 
     Steps of one form, the same operations on the same shapes with other weights, share one compiled body, so
     that compiling takes as long for 110 layers as for 20. Steps that share their weights (``weights network``)
-    and treat samples one by one run as a loop, whose graph does not grow with depth. Parameters, buffers and
+    and treat samples one by one run as a loop, whose graph does not grow with depth, or as one body where few
+    small steps are less work with their layers composed. Parameters, buffers and
     their names are those of ``network``, which is left as it is. A network with a plan for its backward pass
     keeps it, and its steps, run again or backwards, are compiled too.
 
@@ -81,6 +87,13 @@ def shallow(network: nn.Module) -> nn.Module:
 def finished(root: nn.Module, graph: fx.Graph, network: SchemeNetwork) -> SchemeNetwork:
     graph.lint()
     result = SchemeNetwork(root, graph, type(network).__name__)
+    for name in list(result._modules):
+        delattr(result, name)
+    for (
+        name,
+        module,
+    ) in root.named_children():  # whole, and in order, also where tensors of it are used
+        result.add_module(name, module)
     result.meta.update(network.meta)
     return result.train(network.training)
 
@@ -119,16 +132,23 @@ def with_regions(
     made: dict[fx.Node, fx.Node] = {}
     (x,) = found[0].before
     made[x] = graph.node_copy(x)
-    for cut, count, results in rows(network, found):
-        form, targets = form_of(cut)
-        key = (count, *kind(network, cut, form, targets))
+    for group in rows(network, found):
+        cut = Cut(group[0].nodes, group[0].before, group[-1].after)
+        form, targets = form_of(group[0])
+        key: object = (len(group), *kind(network, group[0], form, targets))
+        region: nn.Module | None = None
+        if len(group) > 1 and (whole := composed_row(network, group)) is not None:
+            code, targets = whole
+            key = cut
+            region = Region(code, looped(network, options))
         if key not in places:
             places[key] = f"{REGIONS}.{len(places)}"
-            region: nn.Module = Region(form, options)
-            if count > 1:
-                region = Loop(form, len(cut.before), count, looped(network, options))
+            if region is None:
+                region = Region(form, options)
+                if len(group) > 1:
+                    region = Loop(form, len(cut.before), len(group), looped(network, options))
             root.set_submodule(places[key], region)
-        called(graph, replace(cut, after=results), places[key], targets, made)
+        called(graph, cut, places[key], targets, made)
     described(graph.output(made[found[-1].after[0]]), network.graph.output_node())
     return finished(root, graph, network)
 
@@ -146,16 +166,44 @@ def called(
         described(made[node], node)
 
 
-def rows(
-    network: SchemeNetwork, found: Sequence[Cut]
-) -> Iterator[tuple[Cut, int, tuple[fx.Node, ...]]]:
-    """Yield a part, how often it runs in a row with the same weights, and what comes out in the end."""
+def rows(network: SchemeNetwork, found: Sequence[Cut]) -> Iterator[tuple[Cut, ...]]:
+    """Yield the parts in rows: those that run one after the other with the same weights, the others alone."""
     for key, group in groupby(found, partial(row, network)):
-        cuts_ = list(group)
+        cuts_ = tuple(group)
         if key is None or len(cuts_) < 2:
-            yield from ((cut, 1, cut.after) for cut in map(trimmed, cuts_))
-            continue
-        yield cuts_[0], len(cuts_), cuts_[-1].after
+            yield from ((trimmed(cut),) for cut in cuts_)
+        else:
+            yield cuts_
+
+
+def composed_row(
+    network: SchemeNetwork, steps: Sequence[Cut]
+) -> tuple[fx.GraphModule, list[str]] | None:
+    """Return steps as one function of what they begin with and of weights, with their layers composed.
+
+    None where that is no less work, or where there are so many calls that compiling them would take long.
+    """
+    graph = fx.Graph()
+    made: dict[fx.Node, fx.Node] = {}
+    for node in steps[0].before:
+        made[node] = graph.placeholder(node.name)
+        made[node].meta.update(node.meta)
+    for cut in steps:
+        for node in cut.nodes:
+            for needed in node.all_input_nodes:
+                if needed.op == "get_attr" and needed not in made:
+                    made[needed] = graph.node_copy(needed)
+            made[node] = graph.node_copy(node, made.__getitem__)
+    graph.output(tuple(made[node] for node in steps[-1].after))
+    written = functional(fx.GraphModule(network, graph).train(network.training))
+    interpolate(written.graph)
+    share(written.graph)
+    every = forms(written.graph)
+    best = every[cheapest(every, TYPICAL)]
+    calls = sum(node.op.startswith("call") for node in best.nodes)
+    if best is every[0] or calls > MOST:
+        return None
+    return fx.GraphModule(nn.Module(), best), list(written.values)
 
 
 def row(network: SchemeNetwork, cut: Cut) -> object:

@@ -12,8 +12,10 @@ from torch import Tensor, fx, nn
 from torch._dynamo.utils import counters
 
 import schemegen
+from schemegen.backends import regions
 from schemegen.diagnostics import UsageError
 from schemegen.network.loop import Loop
+from schemegen.network.region import Region
 from schemegen.sources import zoo_file
 
 # Dynamo looks at `.grad` of what it is handed, also where that is no leaf.
@@ -154,12 +156,20 @@ def tied(rule: str, steps: int) -> fx.GraphModule:
     ],
 )
 @pytest.mark.parametrize("steps", [5, 40])
-def test_shared_weights_run_as_a_loop_with_the_same_gradients(rule: str, steps: int) -> None:
+def test_shared_weights_run_as_a_loop_with_the_same_gradients(
+    rule: str, steps: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(regions, "MOST", 0)
     network = tied(rule, steps)
     compiled = schemegen.compile_network(copy.deepcopy(network), backend="aot_eager")
     loops = [item for item in compiled.modules() if isinstance(item, Loop)]
     assert len(loops) == 1
     assert loops[0].count >= steps - 2
+    agreeing(network, compiled)
+
+
+def agreeing(network: fx.GraphModule, compiled: nn.Module) -> None:
+    """Compare a step of training, the gradient of the input, and evaluation."""
     x = torch.randn(3, 8, dtype=torch.float64, requires_grad=True)
     other = x.detach().clone().requires_grad_()
     for first, second in zip(trained(network, x), trained(compiled, other), strict=True):
@@ -167,6 +177,22 @@ def test_shared_weights_run_as_a_loop_with_the_same_gradients(rule: str, steps: 
     torch.testing.assert_close(x.grad, other.grad, rtol=1e-9, atol=1e-10)
     with torch.no_grad():
         torch.testing.assert_close(network.eval()(x), compiled.eval()(x))
+
+
+@pytest.mark.parametrize(("weights", "whole"), [("network", True), ("step", False)])
+def test_few_small_steps_are_one_body_with_composed_layers(weights: str, whole: bool) -> None:
+    text = "scheme s { state u\n drift f(u): block mlp, weights W\n step { u[n+1] = u[n] + h/8*f(u[n]) } }"
+    text = text.replace("weights W", f"weights {weights}") + SHARED.format(steps=12)
+    network = schemegen.build(text).train().double()
+    compiled = schemegen.compile_network(copy.deepcopy(network), backend="aot_eager")
+    assert not [item for item in compiled.modules() if isinstance(item, Loop)]
+    codes = [str(item.form.code) for item in compiled.modules() if isinstance(item, Region)]
+    assert sum("weighted" in code for code in codes) == int(whole)
+    agreeing(network, compiled)
+    with torch.no_grad():
+        compiled.get_parameter("shared_f.linear1.weight" if whole else "stem.0.weight").mul_(2)
+    x = torch.randn(4, 8, dtype=torch.float64)
+    assert not torch.allclose(network(x), compiled(x))
 
 
 def test_a_loop_takes_no_step_that_mixes_samples_or_draws() -> None:
