@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
+from schemegen.exact import is_zero
 from schemegen.language.nodes import Binary, Call, Expression, Index, Name, Unary
 from schemegen.scheme.blocks import BLOCKS
 from schemegen.scheme.fit_blocks import chosen
@@ -85,7 +86,10 @@ def _obstacle(spec: NetworkSpec, drift: Drift, given: frozenset[str], several: b
 
 def _passes(scheme: Scheme, state: str) -> bool:
     """Return whether a step reads a state besides evaluating drifts at it; else it needs no shortcut."""
-    update = scheme.update
+    update, damping = scheme.update, scheme.damping
+    damped = damping if damping is not None and damping.transition else None
+    if damped is not None and damped.mode == "explicit" and is_zero(1 - damped.rate):
+        return False
     if not isinstance(update, Equations):
         return True
     if any(noise.scope in ("sample", "batch") for noise in scheme.noises):

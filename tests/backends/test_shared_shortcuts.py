@@ -18,7 +18,15 @@ from schemegen.selection import read_network
 from schemegen.step import lower
 
 ALL = sorted(path.stem for path in resource_dir("zoo").glob("schemes/*.scheme"))
-QUICK = ("resnet", "revnet", "lm_resnet", "momentum_net", "fractalnet", "smooth_resnet", "strang")
+QUICK = (
+    "resnet",
+    "revnet",
+    "lm_resnet",
+    "momentum_net",
+    "fractalnet",
+    "smooth_resnet",
+    "plain_cnn",
+)
 NETWORK = """network small {{
   input: shape [1, 8, 8], classes 3
   {block}
@@ -83,6 +91,16 @@ STEPS = {
     "maps in one another": (
         "map F(x) = h*f(x); map G(x) = F(x) + F(F(x)); step { u[n+1] = G(u[n]) }",
         False,
+    ),
+    "damping": ("const r = 1; damping r: explicit; step { u[n+1] = u[n] + h*f(u[n]) }", False),
+    "a param, whatever its value": (
+        "param r: fixed, init 1; damping r: explicit; step { u[n+1] = u[n] + h*f(u[n]) }",
+        True,
+    ),
+    "half of it": ("const r = 1/2; damping r: explicit; step { u[n+1] = u[n] + h*f(u[n]) }", True),
+    "damping elsewhere": (
+        "const r = 1; damping r: explicit, transition off; step { u[n+1] = u[n] + h*f(u[n]) }",
+        True,
     ),
     "history": ("step { u[n+1] = h*f(u[n]) + u[n-1] }; transition: history project", True),
 }
