@@ -19,7 +19,7 @@ from schemegen.network.adjoint import weighted
 __all__ = ["TYPICAL", "cheapest", "cost", "forms"]
 
 CALL = 1.5
-PRODUCT = 1 / 60_000
+PRODUCT = 1 / 40_000
 """A multiplication with its addition in a product of matrices, forward; backward there are two such products."""
 NUMBER = 3e-4
 """A number that a sum, a product or a sigmoid gives."""
