@@ -1,7 +1,7 @@
 """One set of weights for all steps, compiled, beside JAX: ``python -m benchmarks shared``.
 
-"unrolled" is ``torch.compile`` of the generated network, "field alone" of the field applied as often; "optimize" is
-not compiled. What is compiled uses inductor's C++ wrapper on a processor, where calls from Python are what a
+"unrolled" is ``torch.compile`` of the generated network, "field alone" of the field applied as often; "optimize"
+is not compiled. What is compiled uses inductor's C++ wrapper on a processor, where calls from Python are what a
 small step costs.
 """
 
