@@ -202,14 +202,22 @@ def diagnose(
 ) -> tuple[Diagnostic, ...]:
     """Return everything ``schemegen check`` says of one text, in order.
 
-    Parses, checks, fits each scheme to the networks of the text (only to ``network`` where one is
-    named), analyses it and decides its claims. Never raises for a mistake of the user.
+    Parses, checks, fits each scheme to the networks of the text, or to ``network`` alone (one of the text, of
+    the zoo, or a file), analyses it and decides its claims. No mistake in a text raises.
+
+    Errors: :class:`UsageError` where there is no such network.
     """
     from schemegen.scheme import fit
 
     checked, found = examine(source, root=root, pedantic=pedantic)
-    networks = [item for item in checked.networks if network in (None, item.name)]
     for scheme in checked.schemes:
+        networks = checked.networks
+        if network is not None:
+            try:
+                networks = (choose_network(scheme, checked.networks, network)[0],)
+            except SchemeError as error:
+                found += error.diagnostics
+                networks = ()
         for spec in networks:
             found += fit(scheme, spec)
         found += study(scheme).diagnostics

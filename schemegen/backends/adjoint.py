@@ -68,7 +68,8 @@ def runs(graph: fx.Graph) -> list[list[fx.Node]]:
     for node in graph.nodes:
         inner = node.op.startswith("call") and known(node)
         if node.target is operator.getitem:
-            inner = going and node.args[0] in found[-1]
+            whole = node.args[0]
+            inner = going and whole in found[-1] and whole.target is torch.split
         if not (inner and going):
             found.append([])
         found[-1].append(node)

@@ -78,7 +78,7 @@ class Flat:
 
     def cheapest(self, batch: int) -> Code:
         """Return the code for a batch; batches of like size have the same."""
-        size = 1 << batch.bit_length()
+        size = 1 << max(batch.bit_length() - 1, 0)
         if size not in self.by_batch:
             place = cheapest([code.graph for code in self.codes], size)
             self.by_batch[size] = self.codes[place]

@@ -11,6 +11,7 @@ from torch import fx
 from torch.nn import functional as F  # noqa: N812
 
 from schemegen.backends.cotangents import Layer, Product, Scaled, Tape
+from schemegen.backends.functional import as_pair
 from schemegen.network import functions
 from schemegen.network.adjoint import mean_spread, pulled_back, spread_rows, weighted
 
@@ -203,15 +204,14 @@ def conv2d(tape: Tape, node: fx.Node, g: Scaled) -> None:
         return
     mask = [tape.wants(item) for item in (x, weight, bias)]
     sizes = None if bias is None else list(bias.meta["own"])  # type: ignore[union-attr]
+    pairs = (list(as_pair(value)) for value in (stride, padding, dilation))
     found = tape.emit(
         aten.convolution_backward,
         g.node,
         tape.value(x),
         tape.value(weight),
         sizes,
-        stride,
-        padding,
-        dilation,
+        *pairs,
         False,
         [0, 0],
         groups,

@@ -29,7 +29,11 @@ FORMATS = ["full", "concise", "json", "github", "sarif"]
 @click.option("--fix", is_flag=True, help="Mend what has one sure edit, then check again.")
 @click.option("--watch", "watching", is_flag=True, help="Check again whenever a file changes.")
 @click.option("--pedantic", is_flag=True, help="Also say what papers leave out, such as W0313.")
-@click.option("--network", metavar="NAME", help="Fit schemes to this network of the file only.")
+@click.option(
+    "--network",
+    metavar="NAME",
+    help="Fit schemes to this network only: of the file, of the zoo, or a path.",
+)
 @click.option(
     "--root",
     type=click.Path(path_type=Path),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import replace
 
@@ -76,34 +77,47 @@ def bind(scheme: Scheme, spec: NetworkSpec) -> NetworkSpec:
 
 
 def _widths(report: Report, scheme: Scheme, spec: NetworkSpec) -> None:
-    count = len(scheme.states)
-    if count < 2:
+    """Report widths that the states cannot share (E0602); states that start at zero take no channels."""
+    zero = () if scheme.start is None else scheme.start.zero
+    states = [state for state in scheme.states if state.name not in zero]
+    if len(states) < 2:
         return
-    splits = [state.split for state in scheme.states if state.split is not None]
-    for index, stage in enumerate(spec.stages):
-        if splits and len(spec.stages) == 1:
-            if sum(splits) != stage.width:
-                report.add(
-                    "E0602",
-                    f"the split adds up to {sum(splits)}, stage {index + 1} has {stage.width}",
-                    stage.span,
-                    f"use `width {sum(splits)}`",
-                )
-        elif stage.width % count:
-            fair = stage.width + count - stage.width % count
-            shares = [
-                stage.width // count + (place < stage.width % count) for place in range(count)
-            ]
-            need = "an even width" if count == 2 else f"a width divisible by {count}"
-            span = word_span(
-                Span(stage.span.source, stage.span.start, stage.span.start), str(stage.width)
-            )
-            report.add(
-                "E0602",
-                f"{_count(count)} states need {need}, stage {index + 1} has {stage.width}",
-                span,
-                f"use {fair}, or `split {shares}`",
-            )
+    splits = [state.split for state in states if state.split is not None]
+    if splits and len(spec.stages) == 1 and sum(splits) != spec.stages[0].width:
+        report.add(
+            "E0602",
+            f"the split adds up to {sum(splits)}, stage 1 has {spec.stages[0].width}",
+            spec.stages[0].span,
+            f"use `width {sum(splits)}`",
+        )
+        return
+    shares = splits if len(splits) == len(states) else [1] * len(states)
+    places = [
+        (f"stage {place}", stage.width, stage.span) for place, stage in enumerate(spec.stages, 1)
+    ]
+    for place, width, span in (("the stem", spec.stem_width, _stem(spec)), *places):
+        if all(width * share % sum(shares) == 0 for share in shares):
+            continue
+        unit = sum(shares) // math.gcd(*shares)
+        fair = width + unit - width % unit
+        ratio = "" if len(set(shares)) == 1 else f" in the ratio {':'.join(map(str, shares))}"
+        need = "an even width" if unit == 2 else f"a width divisible by {unit}"
+        other = ""
+        if not ratio and place != "the stem":
+            parts = [width // unit + (index < width % unit) for index in range(unit)]
+            other = f", or `split {parts}`"
+        report.add(
+            "E0602",
+            f"{_count(len(states))} states{ratio} need {need}, {place} has {width}",
+            word_span(Span(span.source, span.start, span.start), str(width)),
+            f"use {fair}{other}",
+        )
+
+
+def _stem(spec: NetworkSpec) -> Span:
+    """Return where the stem of a network is written."""
+    start = spec.source.text.find("stem", spec.span.start)
+    return spec.span if start < 0 else Span(spec.source, start, start + len("stem"))
 
 
 def _count(number: int) -> str:

@@ -57,6 +57,20 @@ def test_diagnostics_go_to_stderr_and_their_number_after_them() -> None:
     assert result.stderr.splitlines()[-1].startswith("1 error, 1 warning")
 
 
+def test_a_network_of_the_zoo_and_a_wrong_name(folder: Path) -> None:
+    found = invoke("hamiltonian", "--network", "fractalnet")
+    assert found.exit_code == 1
+    assert "two states need an even width, the stem has 3" in found.stderr
+    assert invoke("hamiltonian", "--network", "tiny").exit_code == 0
+    wrong = invoke("hamiltonian", "--network", "fractals")
+    assert wrong.exit_code == 2
+    assert "a similar name exists: fractalnet" in wrong.stderr
+    (folder / "mine.scheme").write_text("network mine { stages: 3 }")
+    broken = invoke("hamiltonian", "--network", "mine.scheme")
+    assert broken.exit_code == 1
+    assert "mine.scheme" in broken.stderr
+
+
 def test_warnings_alone_are_exit_0() -> None:
     result = invoke("warns.scheme")
     assert result.exit_code == 0
