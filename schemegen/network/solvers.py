@@ -120,7 +120,8 @@ class Solver(nn.Module):
 
         z = torch.cat([item.reshape(-1) for item in guess])
         if torch.compiler.is_exporting():
-            return tuple(split(self.exported(g, z)))
+            # The size of what a loop gives has no value that the next loop could be traced with, nor have its views.
+            return tuple(part.clone() for part in split(self.exported(g, z)))
         implicit = self.gradient == "implicit" and torch.is_grad_enabled()
         z = self.implicit(g, z) if implicit else self.solve(g, z)
         return tuple(split(z))

@@ -35,12 +35,14 @@ WIDE = 256  # channels; the shapes of wider networks are tried on a quarter of t
 
 
 def short_text(name: str, past: int) -> str:
-    """Return a network of the zoo with few steps on small images, wide ones a quarter as wide.
+    """Return the first two stages of a network of the zoo, on small images, wide ones a quarter as wide.
 
-    The first stage has ``past`` steps that build a history and two more, the others one more than a history has.
+    The first stage has ``past`` steps that build a history and two more, the other one more than a history has.
     """
     text = (ZOO / "networks" / f"{name}.scheme").read_text(encoding="utf-8")
     text = re.sub(r"^\s*#.*\n", "", text, flags=re.MULTILINE)
+    for further in re.findall(r"^\s*stage:.*\n", text, flags=re.MULTILINE)[2:]:
+        text = text.replace(further, "")
     counts = iter([past + 2])
     text = re.sub(r"\bsteps \d+", lambda _: f"steps {next(counts, past + 1)}", text)
     if max(int(width) for width in re.findall(r"\bwidth (\d+)", text)) > WIDE:
@@ -57,12 +59,16 @@ def narrow(width: int) -> int:
 
 
 def kinds() -> dict[str, tuple[str, ...]]:
-    """Return the backbones that differ in more than their depth, and the networks of each."""
+    """Return the backbones that differ in more than numbers, and the networks like each, narrow ones first."""
     found: dict[str, list[str]] = {}
-    for name in NETWORKS:
+    for name in sorted(NETWORKS, key=lambda name: (width_of(name), name)):
         text = re.sub(r'^network \w+ "[^"]*"', "", short_text(name, 0))
-        found.setdefault(re.sub(r"classes \d+", "", text), []).append(name)
+        found.setdefault(re.sub(r"\d+", "", text), []).append(name)
     return {names[0]: tuple(names) for names in found.values()}
+
+
+def width_of(name: str) -> int:
+    return max(int(width) for width in re.findall(r"\bwidth (\d+)", short_text(name, 0)))
 
 
 def kind_of(network: str) -> str:
@@ -148,13 +154,20 @@ def with_other_kernels(network: fx.GraphModule, spec: NetworkSpec):
     yield lambda x: torch.from_numpy(session.run(None, {given.name: x.numpy()})[0])
 
 
-def round_trips(network: fx.GraphModule, scheme: Scheme, spec: NetworkSpec, folder: Path) -> None:
-    """Every form that is read again gives the same: bit for bit, or to rounding with other kernels."""
+def comes_back(network: fx.GraphModule, scheme: Scheme, spec: NetworkSpec, folder: Path) -> Tensor:
+    """Return what a network gives; every form that schemegen reads again gives the same, bit for bit."""
     network.eval()
     x = inputs(spec)
     wanted = output(copy.deepcopy(network), x)
     for form in FORMS[:3]:
         assert torch.equal(output(again(form, network, scheme, spec, folder), x), wanted), form
+    return wanted
+
+
+def round_trips(network: fx.GraphModule, scheme: Scheme, spec: NetworkSpec, folder: Path) -> None:
+    """Every form that is read again gives the same: bit for bit, or to rounding with other kernels."""
+    wanted = comes_back(network, scheme, spec, folder)
+    x = inputs(spec)
     near = 1e-4 * float(wanted.abs().max())
     spread = float((output(copy.deepcopy(network), x, seed=2) - wanted).abs().max())
     for form, found in zip(FORMS[3:], with_other_kernels(network, spec), strict=True):

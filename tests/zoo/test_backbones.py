@@ -1,7 +1,8 @@
 """Schemes x backbones: each trains in two precisions, and each of its forms gives the network back.
 
 ``exports.csv`` beside this file records what passed; ``--slow --update-golden`` runs everything and writes it
-anew, a line for each scheme and kind of backbone. The table of systems in the docs is made from it.
+anew, a line for each scheme and kind of backbone. The table of systems in the docs is made from it. Networks of one
+kind differ in numbers alone: widths, depths, groups, classes, sizes of images.
 """
 
 from __future__ import annotations
@@ -18,7 +19,18 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from forms import FORMS, SCHEMES, built, inputs, kinds, misfits, round_trips, short, trains
+from forms import (
+    FORMS,
+    SCHEMES,
+    built,
+    comes_back,
+    inputs,
+    kinds,
+    misfits,
+    round_trips,
+    short,
+    trains,
+)
 
 import schemegen
 from schemegen.files import write_atomically
@@ -80,6 +92,29 @@ def test_every_form_gives_the_network_back(
         with record() as rows:
             rows[name, kind] = found
     assert recorded().get((name, kind), found) == found
+
+
+WIDEST = tuple(names[-1] for names in kinds().values() if len(names) > 1)
+
+
+@pytest.mark.filterwarnings("ignore:.*stopped after:RuntimeWarning")
+@pytest.mark.parametrize(
+    ("name", "network"),
+    [
+        pytest.param(name, network, marks=() if name == "resnet" else pytest.mark.slow)
+        for network in WIDEST
+        for name in SCHEMES
+    ],
+)
+def test_the_widest_network_of_a_kind_trains_and_comes_back(
+    name: str, network: str, tmp_path: Path
+) -> None:
+    scheme = schemegen.load(name)
+    spec = short(scheme, network)
+    if not misfits(scheme, spec):
+        made = built(scheme, spec)
+        trains(made, inputs(spec))
+        comes_back(made, scheme, spec, tmp_path)
 
 
 def test_the_record_is_of_schemes_and_backbones_that_there_are() -> None:
