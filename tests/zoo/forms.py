@@ -34,16 +34,16 @@ SIDE = 32  # of the largest images that are tried
 WIDE = 256  # channels; the shapes of wider networks are tried on a quarter of them
 
 
-def short_text(name: str, past: int) -> str:
+def short_text(name: str, past: int, first: int = 2) -> str:
     """Return the first two stages of a network of the zoo, on small images, wide ones a quarter as wide.
 
-    The first stage has ``past`` steps that build a history and two more, the other one more than a history has.
+    The first stage has ``past`` steps that build a history and ``first`` more, the other one more than a history has.
     """
     text = (ZOO / "networks" / f"{name}.scheme").read_text(encoding="utf-8")
     text = re.sub(r"^\s*#.*\n", "", text, flags=re.MULTILINE)
     for further in re.findall(r"^\s*stage:.*\n", text, flags=re.MULTILINE)[2:]:
         text = text.replace(further, "")
-    counts = iter([past + 2])
+    counts = iter([past + first])
     text = re.sub(r"\bsteps \d+", lambda _: f"steps {next(counts, past + 1)}", text)
     if max(int(width) for width in re.findall(r"\bwidth (\d+)", text)) > WIDE:
         text = re.sub(r"\bwidth (\d+)", lambda found: f"width {narrow(int(found[1]))}", text)
@@ -77,7 +77,7 @@ def kind_of(network: str) -> str:
 
 def short(scheme: Scheme, network: str) -> NetworkSpec:
     """Return the short form of a network, long enough for every kind of step that the scheme has."""
-    text = short_text(network, history(scheme))
+    text = short_text(network, history(scheme), 2 if scheme.solver is None else 1)
     return read_network(Source(f"{network}.scheme", text), network)
 
 
