@@ -37,7 +37,8 @@ WIDE = 256  # channels; the shapes of wider networks are tried on a quarter of t
 def short_text(name: str, past: int, first: int = 2) -> str:
     """Return the first two stages of a network of the zoo, on small images, wide ones a quarter as wide.
 
-    The first stage has ``past`` steps that build a history and ``first`` more, the other one more than a history has.
+    The first stage has ``past`` steps that build a history and ``first`` more, the other one more than a history
+    has.
     """
     text = (ZOO / "networks" / f"{name}.scheme").read_text(encoding="utf-8")
     text = re.sub(r"^\s*#.*\n", "", text, flags=re.MULTILINE)

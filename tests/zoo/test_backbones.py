@@ -1,8 +1,8 @@
 """Schemes x backbones: each trains in two precisions, and each of its forms gives the network back.
 
 ``exports.csv`` beside this file records what passed; ``--slow --update-golden`` runs everything and writes it
-anew, a line for each scheme and kind of backbone. The table of systems in the docs is made from it. Networks of one
-kind differ in numbers alone: widths, depths, groups, classes, sizes of images.
+anew, a line for each scheme and kind of backbone. The table of systems in the docs is made from it. Networks of
+one kind differ in numbers alone: widths, depths, groups, classes, sizes of images.
 """
 
 from __future__ import annotations
