@@ -30,6 +30,8 @@ ZOO = resource_dir("zoo")
 SCHEMES = sorted(path.stem for path in (ZOO / "schemes").glob("*.scheme"))
 NETWORKS = sorted(path.stem for path in (ZOO / "networks").glob("*.scheme"))
 FORMS = ("fx", "python", "safetensors", "export", "onnx")
+LOOPS = ("tiny", "mlp", "digits_vit", "imagenet_resnet18", "imagenet_wide_resnet50_2")
+"""Where implicit steps are converted to ONNX: their loop is the same around any block, and takes half a minute."""
 SIDE = 32  # of the largest images that are tried
 WIDE = 256  # channels; the shapes of wider networks are tried on a quarter of them
 
@@ -146,13 +148,19 @@ def again(form: str, network: fx.GraphModule, scheme: Scheme, spec: NetworkSpec,
             return schemegen.restore(folder / "network.safetensors").eval()
 
 
-def with_other_kernels(network: fx.GraphModule, spec: NetworkSpec):
+def forms_of(scheme: Scheme, kind: str) -> tuple[str, ...]:
+    """Return the forms that are tried for a scheme on a kind of backbone."""
+    return FORMS if scheme.solver is None or kind in LOOPS else FORMS[:4]
+
+
+def with_other_kernels(network: fx.GraphModule, spec: NetworkSpec, forms: tuple[str, ...]):
     """Yield the forms that other programs run, read again, as functions of a batch."""
     program = exported_program(network, spec.input_shape)
-    yield torch.export.load(io.BytesIO(exported_bytes(program))).module()
-    session = onnxruntime.InferenceSession(onnx_bytes(program))
-    (given,) = session.get_inputs()
-    yield lambda x: torch.from_numpy(session.run(None, {given.name: x.numpy()})[0])
+    yield "export", torch.export.load(io.BytesIO(exported_bytes(program))).module()
+    if "onnx" in forms:
+        session = onnxruntime.InferenceSession(onnx_bytes(program))
+        (given,) = session.get_inputs()
+        yield "onnx", lambda x: torch.from_numpy(session.run(None, {given.name: x.numpy()})[0])
 
 
 def comes_back(network: fx.GraphModule, scheme: Scheme, spec: NetworkSpec, folder: Path) -> Tensor:
@@ -165,13 +173,19 @@ def comes_back(network: fx.GraphModule, scheme: Scheme, spec: NetworkSpec, folde
     return wanted
 
 
-def round_trips(network: fx.GraphModule, scheme: Scheme, spec: NetworkSpec, folder: Path) -> None:
+def round_trips(
+    network: fx.GraphModule,
+    scheme: Scheme,
+    spec: NetworkSpec,
+    folder: Path,
+    forms: tuple[str, ...] = FORMS,
+) -> None:
     """Every form that is read again gives the same: bit for bit, or to rounding with other kernels."""
     wanted = comes_back(network, scheme, spec, folder)
     x = inputs(spec)
     near = 1e-4 * float(wanted.abs().max())
     spread = float((output(copy.deepcopy(network), x, seed=2) - wanted).abs().max())
-    for form, found in zip(FORMS[3:], with_other_kernels(network, spec), strict=True):
+    for form, found in with_other_kernels(network, spec, forms):
         error = float((output(found, x) - wanted).abs().max())
         # What is drawn in evaluation, an ONNX runtime draws for itself: it differs as two draws differ.
         far = 10 * spread if form == "onnx" and spread else near

@@ -24,6 +24,7 @@ from forms import (
     SCHEMES,
     built,
     comes_back,
+    forms_of,
     inputs,
     kinds,
     misfits,
@@ -71,8 +72,9 @@ def outcome(name: str, kind: str, folder: Path) -> str:
         return f"- {' '.join(codes)}"
     network = built(scheme, spec)
     trains(network, inputs(spec))
-    round_trips(network, scheme, spec, folder)
-    return " ".join(FORMS)
+    forms = forms_of(scheme, kind)
+    round_trips(network, scheme, spec, folder, forms)
+    return " ".join(forms)
 
 
 @pytest.mark.filterwarnings("ignore:.*stopped after:RuntimeWarning")
