@@ -40,7 +40,7 @@ RECORD = Path(__file__).parent / "exports.csv"
 KINDS = tuple(kinds())
 QUICK = [
     *(("resnet", kind) for kind in ("tiny", "mlp", "cifar", "cifar_resnet164")),
-    *((name, "tiny") for name in ("lm_resnet", "revnet", "shake_shake", "polynet")),
+    *((name, "tiny") for name in ("lm_resnet", "revnet", "shake_shake", "polynet", "bdf1")),
 ]  # fmt: skip
 
 
