@@ -120,7 +120,7 @@ class Solver(nn.Module):
 
         z = torch.cat([item.reshape(-1) for item in guess])
         if torch.compiler.is_exporting():
-            # The size of what a loop gives is unknown to the tracing of the next loop; so are its views, not copies.
+            # What a loop gives has a size that the next loop cannot be traced with, and so have its views.
             return tuple(part.clone() for part in split(self.exported(g, z)))
         implicit = self.gradient == "implicit" and torch.is_grad_enabled()
         z = self.implicit(g, z) if implicit else self.solve(g, z)

@@ -80,7 +80,7 @@ def kind_of(network: str) -> str:
 
 def short(scheme: Scheme, network: str) -> NetworkSpec:
     """Return the short form of a network, long enough for every kind of step that the scheme has."""
-    text = short_text(network, history(scheme), 2 if scheme.solver is None else 1)
+    text = short_text(network, history(scheme), 1 if loops(scheme) else 2)
     return read_network(Source(f"{network}.scheme", text), network)
 
 
@@ -148,9 +148,14 @@ def again(form: str, network: fx.GraphModule, scheme: Scheme, spec: NetworkSpec,
             return schemegen.restore(folder / "network.safetensors").eval()
 
 
+def loops(scheme: Scheme) -> bool:
+    """Return whether steps are solved until they have converged, by a loop; a number of sweeps is written out."""
+    return scheme.solver is not None and scheme.solver.tolerance is not None
+
+
 def forms_of(scheme: Scheme, kind: str) -> tuple[str, ...]:
     """Return the forms that are tried for a scheme on a kind of backbone."""
-    return FORMS if scheme.solver is None or kind in LOOPS else FORMS[:4]
+    return FORMS[:4] if loops(scheme) and kind not in LOOPS else FORMS
 
 
 def with_other_kernels(network: fx.GraphModule, spec: NetworkSpec, forms: tuple[str, ...]):
