@@ -30,8 +30,8 @@ ZOO = resource_dir("zoo")
 SCHEMES = sorted(path.stem for path in (ZOO / "schemes").glob("*.scheme"))
 NETWORKS = sorted(path.stem for path in (ZOO / "networks").glob("*.scheme"))
 FORMS = ("fx", "python", "safetensors", "export", "onnx")
-LOOPS = ("tiny", "mlp", "digits_vit", "imagenet_resnet18", "imagenet_wide_resnet50_2")
-"""Where implicit steps are converted to ONNX: their loop is the same around any block, and takes half a minute."""
+SOLVED = ("tiny", "mlp", "digits_vit", "imagenet_resnet18", "imagenet_wide_resnet50_2")
+"""Where implicit steps are converted to ONNX, which takes up to a minute: they are the same around any block."""
 SIDE = 32  # of the largest images that are tried
 WIDE = 256  # channels; the shapes of wider networks are tried on a quarter of them
 
@@ -80,7 +80,7 @@ def kind_of(network: str) -> str:
 
 def short(scheme: Scheme, network: str) -> NetworkSpec:
     """Return the short form of a network, long enough for every kind of step that the scheme has."""
-    text = short_text(network, history(scheme), 1 if loops(scheme) else 2)
+    text = short_text(network, history(scheme), 1 if solved(scheme) else 2)
     return read_network(Source(f"{network}.scheme", text), network)
 
 
@@ -148,14 +148,14 @@ def again(form: str, network: fx.GraphModule, scheme: Scheme, spec: NetworkSpec,
             return schemegen.restore(folder / "network.safetensors").eval()
 
 
-def loops(scheme: Scheme) -> bool:
-    """Return whether steps are solved until they have converged, by a loop; a number of sweeps is written out."""
-    return scheme.solver is not None and scheme.solver.tolerance is not None
+def solved(scheme: Scheme) -> bool:
+    """Return whether steps are solved; Neumann terms are no more than evaluations."""
+    return scheme.solver is not None and scheme.solver.method != "neumann"
 
 
 def forms_of(scheme: Scheme, kind: str) -> tuple[str, ...]:
     """Return the forms that are tried for a scheme on a kind of backbone."""
-    return FORMS[:4] if loops(scheme) and kind not in LOOPS else FORMS
+    return FORMS[:4] if solved(scheme) and kind not in SOLVED else FORMS
 
 
 def with_other_kernels(network: fx.GraphModule, spec: NetworkSpec, forms: tuple[str, ...]):
