@@ -43,7 +43,7 @@ def test_diagnose_fits_networks_of_the_file_only() -> None:
     )
     odd = network.format(width=15)
     assert codes(two_states) == []
-    assert codes(two_states + odd) == ["E0602"]
+    assert codes(two_states + odd) == ["E0602", "E0602"]  # the stem and the stage
     even = network.format(width=16).replace("small", "even")
     assert codes(two_states + odd + even, network="even") == []
 

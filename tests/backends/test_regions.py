@@ -12,7 +12,7 @@ from torch import Tensor, fx, nn
 from torch._dynamo.utils import counters
 
 import schemegen
-from schemegen.backends import regions
+from schemegen.backends import costs, regions
 from schemegen.diagnostics import UsageError
 from schemegen.network.loop import Loop
 from schemegen.network.region import Region
@@ -180,7 +180,10 @@ def agreeing(network: fx.GraphModule, compiled: nn.Module) -> None:
 
 
 @pytest.mark.parametrize(("weights", "whole"), [("network", True), ("step", False)])
-def test_few_small_steps_are_one_body_with_composed_layers(weights: str, whole: bool) -> None:
+def test_few_small_steps_are_one_body_with_composed_layers(
+    weights: str, whole: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(costs, "WORTH", 1)
     text = "scheme s { state u\n drift f(u): block mlp, weights W\n step { u[n+1] = u[n] + h/8*f(u[n]) } }"
     text = text.replace("weights W", f"weights {weights}") + SHARED.format(steps=12)
     network = schemegen.build(text).train().double()
