@@ -14,6 +14,7 @@ from torch import fx
 from torch.nn import functional as F  # noqa: N812
 
 from schemegen.backends.composing import composed, softened
+from schemegen.backends.rewrites import interpolate, share
 from schemegen.network.adjoint import weighted
 
 __all__ = ["TYPICAL", "cheapest", "cost", "forms"]
@@ -54,7 +55,9 @@ def of(node: fx.Node, batch: int) -> float:
 
 
 def forms(graph: fx.Graph) -> list[fx.Graph]:
-    """Return every way to compute a graph, the one it has first."""
+    """Rewrite a graph in place and return every way to compute it, itself first."""
+    interpolate(graph)
+    share(graph)
     found = [graph]
     for change in (softened, composed):
         found += [new for old in found if (new := change(old)) is not None]

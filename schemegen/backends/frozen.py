@@ -14,7 +14,7 @@ from schemegen.backends.composing import FRONT
 from schemegen.backends.costs import TYPICAL, cheapest, forms
 from schemegen.backends.functional import applied, functional
 from schemegen.backends.optimized import OptimizedNetwork
-from schemegen.backends.rewrites import interpolate, share
+from schemegen.backends.rewrites import alike
 from schemegen.network.solvers import evaluate
 
 __all__ = ["frozen"]
@@ -29,8 +29,6 @@ def frozen(network: fx.GraphModule) -> OptimizedNetwork:
     """
     source = copy.deepcopy(network).eval()
     written = functional(source)
-    interpolate(written.graph)
-    share(written.graph)
     every = forms(written.graph)
     best = every[cheapest(every, TYPICAL, weights=False)]
     inputs = {node.name: node for node in best.nodes if node.op == "placeholder"}
@@ -154,7 +152,7 @@ class _Constants:
             factor: Any = node.kwargs.get("alpha", 1)
             if factor == 1 and not into_sum(layer):
                 total, layer = layer, total
-            if not into_sum(layer) or not has_shape_of(total, node):
+            if not into_sum(layer) or not alike(node, total):
                 continue
             x, weight, bias = layer.args
             if weight not in self.known or not (bias is None or bias in self.known):
@@ -217,8 +215,4 @@ def into_layer(node: Any) -> bool:
 
 def into_sum(node: Any) -> bool:
     """Return whether a node is a linear layer that one sum alone reads."""
-    return isinstance(node, fx.Node) and node.target is F.linear and len(node.users) == 1
-
-
-def has_shape_of(one: Any, other: fx.Node) -> bool:
-    return isinstance(one, fx.Node) and one.meta.get("shape") == other.meta["shape"]
+    return into_layer(node) and node.target is F.linear

@@ -9,6 +9,8 @@ import torch
 from torch import fx
 from torch.nn import functional as F  # noqa: N812
 
+from schemegen.backends.rewrites import alike
+
 __all__ = ["reuse"]
 
 ALONE: dict[Any, str] = {
@@ -52,13 +54,7 @@ def reuse(graph: fx.Graph, kept: frozenset[fx.Node] = frozenset()) -> None:
         first, *rest = node.args
         if node.target is torch.add and not node.kwargs and not dies(first, node):
             first, rest = rest[0], [first]
-        if dies(first, node) and first not in rest and (node.target in ALONE or same(node, first)):
+        if dies(first, node) and first not in rest and (node.target in ALONE or alike(node, first)):
             node.args = (first, *rest)
             node.op, node.target = "call_method", name
     graph.lint()
-
-
-def same(node: fx.Node, operand: fx.Node) -> bool:
-    """Return whether a result is known to have the shape of an operand."""
-    shape = operand.meta.get("shape")
-    return shape is not None and shape == node.meta.get("shape")

@@ -18,7 +18,6 @@ from schemegen.backends.costs import cheapest, forms
 from schemegen.backends.execution import NetworkError, SchemeNetwork, failing_place
 from schemegen.backends.functional import HOOKS, Functional, functional, observed
 from schemegen.backends.inplace import reuse
-from schemegen.backends.rewrites import interpolate, share
 from schemegen.network.blocks import StageBatchNorm
 
 __all__ = ["OptimizedNetwork", "optimized"]
@@ -49,8 +48,6 @@ class Flat:
         self.ordered = written.ordered
         self.normed = any(isinstance(module, NORMS) and module.training for module in self.modal)
         self.plain = runnable(written.graph)
-        interpolate(written.graph)
-        share(written.graph)
         self.codes = [Code(graph) for graph in forms(written.graph)]
         self.by_batch: dict[int, Code] = {}
 

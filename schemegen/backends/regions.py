@@ -15,7 +15,6 @@ from schemegen.backends.costs import TYPICAL, cheapest, forms
 from schemegen.backends.execution import SchemeNetwork
 from schemegen.backends.folding import CHAIN, Cut, cuts, described, form_of, kind
 from schemegen.backends.functional import functional
-from schemegen.backends.rewrites import interpolate, share
 from schemegen.diagnostics import UsageError
 from schemegen.network.loop import Loop, per_sample
 from schemegen.network.region import Region
@@ -89,10 +88,8 @@ def finished(root: nn.Module, graph: fx.Graph, network: SchemeNetwork) -> Scheme
     result = SchemeNetwork(root, graph, type(network).__name__)
     for name in list(result._modules):
         delattr(result, name)
-    for (
-        name,
-        module,
-    ) in root.named_children():  # whole, and in order, also where tensors of it are used
+    # Modules are there whole and in order, also those of which the graph uses tensors alone.
+    for name, module in root.named_children():
         result.add_module(name, module)
     result.meta.update(network.meta)
     return result.train(network.training)
@@ -196,8 +193,6 @@ def composed_row(
             made[node] = graph.node_copy(node, made.__getitem__)
     graph.output(tuple(made[node] for node in steps[-1].after))
     written = functional(fx.GraphModule(network, graph).train(network.training))
-    interpolate(written.graph)
-    share(written.graph)
     every = forms(written.graph)
     best = every[cheapest(every, TYPICAL)]
     calls = sum(node.op.startswith("call") for node in best.nodes)
