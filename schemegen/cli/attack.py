@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from schemegen.cli.console import Console
-from schemegen.cli.measured import JSON, Function, exact, of_a_run, percent, write_json
+from schemegen.cli.measured import JSON, Function, Load, exact, of_a_run, percent, write_json
 from schemegen.cli.options import common
 from schemegen.cli.plotting import plot_file
 from schemegen.diagnostics import UsageError
@@ -68,7 +68,7 @@ def how(function: Function) -> Function:
 def command(
     console: Console,
     /,
-    run: Path,
+    load: Load,
     kind: str,
     eps: Fraction,
     eot: int | None,
@@ -77,11 +77,6 @@ def command(
     no_checks: bool,
     surface: Path | None,
     json_file: Path | None,
-    data: str | None,
-    data_dir: Path,
-    download: bool,
-    device: str,
-    blocks: dict[str, str],
     **settings: Any,
 ) -> None:
     """Attack the network of a RUN's folder or of a checkpoint and print how many images it still reads.
@@ -89,7 +84,6 @@ def command(
     Bounds and steps are exact numbers, as 8/255. Warnings tell of signs that the attack failed rather than that
     the network held.
     """
-    from schemegen.trained import trained
     from schemegen.training.robustness import Attack, run_attack
 
     if surface is not None:
@@ -97,9 +91,7 @@ def command(
 
         require()
     attack = Attack.of(kind, eps=eps, eot=eot, **settings)
-    subject = trained(
-        run, data=data, data_dir=data_dir, download=download, device=device, blocks=blocks
-    )
+    subject = load()
     images, labels = subject.images(count)
     outcome = run_attack(
         subject.pixels(),

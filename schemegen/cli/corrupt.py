@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from schemegen.cli.console import Console
-from schemegen.cli.measured import JSON, of_a_run, percent, write_json
+from schemegen.cli.measured import JSON, Load, of_a_run, percent, write_json
 from schemegen.cli.options import common
 from schemegen.cli.settings import listed
 
@@ -44,29 +44,21 @@ CORRUPTIONS = ("gaussian_noise", "shot_noise", "impulse_noise", "speckle_noise")
 def command(
     console: Console,
     /,
-    run: Path,
+    load: Load,
     corruptions: tuple[str, ...],
     folder: Path | None,
     protocol: str,
     count: int | None,
     seed: int,
     json_file: Path | None,
-    data: str | None,
-    data_dir: Path,
-    download: bool,
-    device: str,
-    blocks: dict[str, str],
 ) -> None:
     """Read the test images of a RUN under noise of five severities and print a table.
 
     The noise is that of CIFAR-10-C, for any data set.
     """
-    from schemegen.trained import trained
     from schemegen.training.robustness import computed, from_folder
 
-    subject = trained(
-        run, data=data, data_dir=data_dir, download=download, device=device, blocks=blocks
-    )
+    subject = load()
     own = protocol == "yang2020"
     if folder is None:
         images, labels = subject.images(count)

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from schemegen.cli.console import Console
-from schemegen.cli.measured import JSON, of_a_run, percent, write_json
+from schemegen.cli.measured import JSON, Load, of_a_run, percent, write_json
 from schemegen.cli.options import common
 
 __all__ = ["command"]
@@ -24,24 +24,16 @@ __all__ = ["command"]
 def command(
     console: Console,
     /,
-    run: Path,
+    load: Load,
     count: int | None,
     batch_size: int,
     classes: bool,
     json_file: Path | None,
-    data: str | None,
-    data_dir: Path,
-    download: bool,
-    device: str,
-    blocks: dict[str, str],
 ) -> None:
     """Read the test images with the network of a RUN's folder or of a checkpoint."""
-    from schemegen.trained import trained
     from schemegen.training.robustness import accuracy
 
-    subject = trained(
-        run, data=data, data_dir=data_dir, download=download, device=device, blocks=blocks
-    )
+    subject = load()
     found = accuracy(subject.pixels(), *subject.images(count), batch_size=batch_size)
     console.out(
         f"test accuracy {percent(found)}, loss {found['loss']:.4f}   {found['n']} images, 95 % interval"

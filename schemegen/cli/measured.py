@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Mapping
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -17,9 +17,13 @@ from schemegen.cli.console import Console
 from schemegen.cli.options import common
 from schemegen.cli.settings import python_blocks
 
-__all__ = ["JSON", "Function", "exact", "of_a_run", "percent", "script", "write_json"]
+if TYPE_CHECKING:
+    from schemegen.trained import Trained
+
+__all__ = ["JSON", "Function", "Load", "exact", "of_a_run", "percent", "script", "write_json"]
 
 Function = TypeVar("Function", bound=Callable[..., Any])
+Load = Callable[[], "Trained"]
 
 JSON = click.option(
     "--json",
@@ -31,8 +35,29 @@ JSON = click.option(
 NUMBER = re.compile(r"[0-9]{1,9}(\.[0-9]{1,12})?(/[1-9][0-9]{0,8})?\Z", re.ASCII)
 
 
-def of_a_run(function: Function) -> Function:
-    """Add the argument RUN and the options that say where its data is and how many images are read."""
+def of_a_run(work: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the argument RUN and the options of its data; ``work`` gets ``load``, which reads the network."""
+
+    @functools.wraps(work)
+    def function(
+        *,
+        run: Path,
+        data: str | None,
+        data_dir: Path,
+        download: bool,
+        device: str,
+        blocks: dict[str, str],
+        **given: Any,
+    ) -> Any:
+        def load() -> Trained:
+            from schemegen.trained import trained
+
+            return trained(
+                run, data=data, data_dir=data_dir, download=download, device=device, blocks=blocks
+            )
+
+        return work(load=load, **given)
+
     for option in (
         click.option(
             "--block",
@@ -63,23 +88,8 @@ def script(
 
     def decorate(work: Callable[..., str]) -> click.Command:
         @functools.wraps(work)
-        def run(
-            console: Console,
-            /,
-            run: Path,
-            data: str | None,
-            data_dir: Path,
-            download: bool,
-            device: str,
-            blocks: dict[str, str],
-            **given: Any,
-        ) -> None:
-            from schemegen.trained import trained
-
-            subject = trained(
-                run, data=data, data_dir=data_dir, download=download, device=device, blocks=blocks
-            )
-            console.out(work(subject, **given))
+        def run(console: Console, /, load: Load, **given: Any) -> None:
+            console.out(work(load(), **given))
 
         made: Callable[..., None] = click.pass_obj(run)
         for option in reversed(options):
