@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, fx, nn
 
 import schemegen
+from benchmarks import vanishing
 from benchmarks.harness import Options, Report, interleaved, ratios, setting
 from schemegen.backends.adjoint import with_adjoint
 from schemegen.backends.functional import Functional, functional
@@ -25,7 +26,7 @@ from schemegen.network.blocks import Mlp, Preact
 from schemegen.sources import zoo_file
 
 QUESTION = "What does each pass of schemegen.optimize bring?"
-LOOP = "loop by hand"
+LOOP, WIDE = "loop by hand", "+ channels last"
 VECTORS = """
 network n {{
   input: shape [{width}], classes 10
@@ -229,34 +230,47 @@ def sums(network: fx.GraphModule) -> int:
     return sum(node.target in (torch.add, torch.lerp) for node in network.graph.nodes)
 
 
+def zeros(report: Report, options: Options) -> None:
+    """What is left out where a coefficient is 0 or 1."""
+    width, steps, batch = (8, 2, 2) if options.quick else (64, 20, 64)
+    text = VECTORS.format(width=width, steps=steps)
+    vanishing.inference(report, options, text, steps, [batch, width])
+    vanishing.dropped(report, options, text, steps, [batch, width])
+
+
 def large(report: Report, options: Options) -> None:
     """Stages of convolutions: training in eager mode, and inference."""
     shapes = ((4, 6, 2),) if options.quick else ((16, 32, 16), (32, 16, 16), (64, 8, 16))
     steps = 2 if options.quick else 6
     training = report.table(
         f"Training (forward and backward) of a stage of {steps} steps of convolutions",
-        "scheme", "width, size, batch", "as emitted", "optimize",
+        "scheme", "width, size, batch", "as emitted", WIDE, "optimize",
     )  # fmt: skip
     inference = report.table(
         f"Inference of a stage of {steps} steps of convolutions",
-        "scheme", "width, size, batch", "as emitted", "optimize", 'mode="inference"',
+        "scheme", "width, size, batch", "as emitted", WIDE, "optimize", 'mode="inference"',
     )  # fmt: skip
     for scheme in ("euler",) if options.quick else ("euler", "lm_resnet", "rk4"):
         for width, size, batch in shapes if scheme == "euler" else shapes[:1]:
             own = network(scheme, IMAGES.format(width=width, size=size, steps=steps))
             loop = Loop(scheme, own, lambda width=width: Preact(width, width), steps)
             own, loop = own.to(options.device), loop.to(options.device)
+            wide = copy.deepcopy(own).to(memory_format=torch.channels_last)
             fast = schemegen.optimize(copy.deepcopy(own))
             x = torch.randn(batch, 3, size, size, device=options.device)
-            named: dict[str, nn.Module] = {LOOP: loop, "as emitted": own, "optimize": fast}
-            runs = {n: timed(c, list(c.parameters()), x, True) for n, c in named.items()}
+            named: dict[str, nn.Module] = {LOOP: loop, "as emitted": own, WIDE: wide}
+            named["optimize"] = fast
+            given = {WIDE: x.to(memory_format=torch.channels_last)}
+            runs = {
+                n: timed(c, list(c.parameters()), given.get(n, x), True) for n, c in named.items()
+            }
             found = ratios(interleaved(runs, options.number(9)), LOOP)
             name = f"{width}, {size}, {batch}"
             training.rows.append([scheme, name, *list(found.values())[1:]])
             for module in named.values():
                 module.eval()
             named["frozen"] = schemegen.optimize(own, mode="inference")
-            runs = {n: timed(c, [], x, False) for n, c in named.items()}
+            runs = {n: timed(c, [], given.get(n, x), False) for n, c in named.items()}
             found = ratios(interleaved(runs, options.number(15)), LOOP)
             inference.rows.append([scheme, name, *list(found.values())[1:]])
 
@@ -266,5 +280,6 @@ def run(options: Options) -> Report:
     report = Report("passes", QUESTION, setting(options))
     small(report, options)
     regrouped(report, options)
+    zeros(report, options)
     large(report, options)
     return report

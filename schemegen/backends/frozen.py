@@ -23,7 +23,7 @@ __all__ = ["frozen"]
 def frozen(network: fx.GraphModule) -> OptimizedNetwork:
     """Return a copy of a network in eval mode whose weights are buffers.
 
-    Coefficients are computed, branches with the coefficient 0 dropped, normalisations behind a convolution or a
+    Coefficients are computed, terms with the coefficient 0 dropped, normalisations behind a convolution or a
     linear layer folded into its weights (in float64), other normalisations written as one product and sum, kernels
     laid out channels-last. Outputs equal those of the network in eval mode up to rounding.
     """
@@ -74,15 +74,60 @@ class _Constants:
                 self.known[node] = precisely(node, self.known)
 
     def drop(self) -> None:
-        """Leave out terms whose coefficient is 0 (a damping of 1, a branch that is never kept)."""
+        """Leave out terms whose coefficient is 0 and products with 1 (a removed branch, a damping of 0 or 1)."""
         for node in list(self.graph.nodes):
-            if node.target is torch.addcmul:
-                total, _, factor = node.args
-                vanishes = factor in self.known and not self.known[factor].any()
-                if vanishes and total.meta.get("shape") == node.meta.get("shape"):
-                    node.replace_all_uses_with(total)
-                    self.graph.erase_node(node)
+            with self.graph.inserting_before(node):
+                found = self.simpler(node)
+            if found is not None and alike(node, found):
+                node.replace_all_uses_with(found)
+                self.graph.erase_node(node)
         self.prune()
+
+    def simpler(self, node: fx.Node) -> fx.Node | None:
+        """Return what a sum or a product is whose coefficient is 0 or 1, None for any other node."""
+        match node.target, node.args:
+            case operator.mul, (fx.Node() as value, factor) if self.filled(factor, 1):
+                return value
+            case torch.lerp, (fx.Node() as start, _, weight) if self.filled(weight, 0):
+                return start
+            case torch.lerp, (_, fx.Node() as end, weight) if self.filled(weight, 1):
+                return end
+            case torch.add, (total, fx.Node() as value) if not node.kwargs and self.zero(total):
+                return value
+            case torch.addcmul, (fx.Node() as total, _, factor) if self.filled(factor, 0):
+                return total
+            case torch.addcmul, (total, fx.Node() as value, factor):
+                return self.without(node, total, value, factor)
+            case _:
+                return None
+
+    def without(self, node: fx.Node, total: Any, value: fx.Node, factor: Any) -> fx.Node | None:
+        """Return ``total + value * factor`` without a total of 0 or a factor of 1."""
+        shape = node.meta.get("shape")
+        if value.meta.get("shape") != shape:
+            return None
+        ones = self.filled(factor, 1)
+        if self.zero(total):
+            found = value if ones else self.graph.call_function(operator.mul, (value, factor))
+        elif ones:
+            found = self.graph.call_function(torch.add, (total, value))
+        else:
+            return None
+        found.meta.update(node.meta)
+        return found
+
+    def filled(self, coefficient: Any, number: int) -> bool:
+        """Return whether a coefficient is known and equals a number throughout."""
+        value = self.known.get(coefficient)
+        return value is not None and bool((value == number).all())
+
+    def zero(self, value: Any) -> bool:
+        """Return whether a value is a product with 0."""
+        return (
+            isinstance(value, fx.Node)
+            and value.target is operator.mul
+            and self.filled(value.args[1], 0)
+        )
 
     def prune(self) -> None:
         self.graph.eliminate_dead_code(is_impure_node=lambda n: n.op in ("placeholder", "output"))

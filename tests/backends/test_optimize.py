@@ -426,3 +426,28 @@ def test_removed_branches_are_dropped() -> None:
     assert targets(frozen.graph).count(F.linear) == 2
     x = torch.randn(2, 5)
     torch.testing.assert_close(frozen(x), network(x))
+
+
+@pytest.mark.parametrize(
+    ("scheme", "raw"),
+    [("lambda_in_resnet", -1), ("lambda_in_resnet", 0), ("lambda_in_resnet", 1),
+     ("in_resnet", 1), ("lm_resnet", 0), ("lm_resnet", 1)],
+)  # fmt: skip
+def test_dampings_and_weights_of_0_and_1_are_dropped(scheme: str, raw: float) -> None:
+    text = LAYERS.format(layers="linear, tanh, linear", shape="5", stem="linear", head="linear")
+    source = (resource_dir("zoo") / "schemes" / f"{scheme}.scheme").read_text(encoding="utf-8")
+    source = source.replace("block preact", "block branch")
+    network = schemegen.build(source + text[text.index("network n") :]).double().eval()
+    with torch.no_grad():
+        for coefficient in network.meta["coefficients"]:
+            network.get_parameter(coefficient).fill_(raw)
+    frozen = schemegen.optimize(network, mode="inference")
+    found = targets(frozen.graph)
+    calls = (torch.addcmul, torch.lerp, operator.sub, operator.mul)
+    left = {call.__name__: found.count(call) for call in calls if call in found}
+    doubled = (
+        scheme == "lambda_in_resnet" and raw == 1
+    )  # 2 f(u) is left of (1 - 1) u + (1 + 1) f(u)
+    assert set(left) <= ({"mul"} if doubled else set())
+    x = torch.randn(4, 5, dtype=torch.float64)
+    torch.testing.assert_close(frozen(x), network(x))
