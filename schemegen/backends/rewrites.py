@@ -9,13 +9,16 @@ import torch
 from torch import fx
 from torch.nn import functional as F  # noqa: N812
 
+from schemegen.network import functions
+
 __all__ = ["interpolate", "share"]
 
 PURE: frozenset[Any] = frozenset(
     {
         F.linear, F.conv2d, F.softplus, torch.tanh, torch.relu, torch.sigmoid, torch.exp, torch.log,
         torch.sqrt, torch.sin, torch.cos, torch.abs, torch.add, torch.sub, torch.mul, torch.addcmul,
-        torch.lerp, operator.add, operator.sub, operator.mul, operator.truediv, operator.neg, operator.pow,
+        torch.lerp, functions.phi1, functions.phi2, functions.phi3, functions.bounded,
+        operator.add, operator.sub, operator.mul, operator.truediv, operator.neg, operator.pow,
     }
 )  # fmt: skip
 

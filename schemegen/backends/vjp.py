@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -12,14 +12,13 @@ from torch.nn import functional as F  # noqa: N812
 
 from schemegen.backends.cotangents import Layer, Product, Scaled, Tape
 from schemegen.backends.functional import as_pair
-from schemegen.network import functions
+from schemegen.backends.pointwise import POINTWISE, Pullback
 from schemegen.network.adjoint import mean_spread, pulled_back, spread_rows, weighted
 
 __all__ = ["NORM", "PULLBACKS", "by_autograd", "known", "split"]
 
 aten = torch.ops.aten
 NORM = torch.native_batch_norm
-Pullback = Callable[[Tape, fx.Node, Scaled], None]
 
 
 def known(node: fx.Node) -> bool:
@@ -51,15 +50,6 @@ def linear(tape: Tape, node: fx.Node, g: Scaled) -> None:
         tape.add(weight, Product(g.factor, turned, tape.value(x)))
     if tape.wants(bias):
         tape.add(bias, Scaled(g.factor, tape.emit(torch.sum, g.node, 0)))
-
-
-def from_result(function: Callable[..., Any], *more: Any) -> Pullback:
-    """Pull back a pointwise function whose derivative is known from its result."""
-
-    def rule(tape: Tape, node: fx.Node, g: Scaled) -> None:
-        tape.give(node.args[0], g.factor, function, g.node, tape.value(node), *more)
-
-    return rule
 
 
 def add(tape: Tape, node: fx.Node, g: Scaled, sign: int = 1) -> None:
@@ -272,12 +262,10 @@ def by_autograd(tape: Tape, node: fx.Node, g: Scaled) -> None:
 
 
 PULLBACKS: Mapping[Any, Pullback] = {
+    **POINTWISE,
     F.linear: linear,
     F.conv2d: conv2d,
     NORM: nothing,
-    torch.tanh: from_result(aten.tanh_backward),
-    torch.sigmoid: from_result(aten.sigmoid_backward),
-    torch.relu: from_result(aten.threshold_backward, 0),
     torch.add: add,
     torch.sub: sub,
     operator.add: add,
@@ -304,11 +292,5 @@ PULLBACKS: Mapping[Any, Pullback] = {
 }
 """By the function of a node, or the name of its method."""
 
-BY_AUTOGRAD = frozenset(
-    {
-        functions.phi1, functions.phi2, functions.phi3, functions.bounded,
-        torch.exp, torch.log, torch.sqrt, torch.sin, torch.cos, torch.abs, torch.clamp,
-        torch.minimum, torch.maximum, operator.pow, F.softplus,
-    }
-)  # fmt: skip
-"""Functions that few networks call, and those of coefficients: autograd pulls each back by itself."""
+BY_AUTOGRAD = frozenset({torch.clamp, torch.minimum, torch.maximum, operator.pow})
+"""Functions of coefficients that few networks call: autograd pulls each back by itself."""

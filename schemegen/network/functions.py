@@ -2,18 +2,39 @@
 
 from __future__ import annotations
 
+import math
+from functools import cache
+
 import torch
 from torch import Tensor
 from torch.autograd.function import FunctionCtx
 
-__all__ = ["Bounded", "Rescale", "bounded", "phi1", "phi2", "phi3", "rescale"]
+__all__ = [
+    "Bounded",
+    "Rescale",
+    "bounded",
+    "bounded_pulled",
+    "phi1",
+    "phi2",
+    "phi3",
+    "phi_pulled",
+    "rescale",
+]
+
+TERMS = 20
+"""Terms of the Taylor series of a derivative of phi that double precision needs up to 1."""
 
 
 def phi1(z: Tensor) -> Tensor:
-    """Return ``(exp(z) - 1) / z``, 1 at 0. Source: Hochbruck, Ostermann (2010), sec. 2.1."""
-    zero = z == 0
-    safe = torch.where(zero, torch.ones_like(z), z)
-    return torch.where(zero, torch.ones_like(z), torch.expm1(safe) / safe)
+    """Return ``(exp(z) - 1) / z``, by its Taylor series near 0, where derivatives of the quotient cancel.
+
+    Source: Hochbruck, Ostermann (2010), sec. 2.1.
+    """
+    small = z.abs() < 1e-3
+    near = z.masked_fill(~small, 0)
+    series = 1 + near * (1 / 2 + near * (1 / 6 + near * (1 / 24 + near / 120)))
+    far = z.masked_fill(small, 1)
+    return torch.where(small, series, torch.expm1(far) / far)
 
 
 def phi2(z: Tensor) -> Tensor:
@@ -42,6 +63,29 @@ def phi3(z: Tensor) -> Tensor:
     return torch.where(small, series, ((torch.expm1(far) / far - 1) / far - 1 / 2) / far)
 
 
+@cache
+def slopes(order: int, dtype: torch.dtype, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Return the exponents j and the coefficients ``(j + 1)/(j + 1 + k)!`` of the series of ``phi_k'``."""
+    exponents = torch.arange(TERMS, dtype=dtype, device=device)
+    numbers = [(j + 1) / math.factorial(j + 1 + order) for j in range(TERMS)]
+    return exponents, torch.tensor(numbers, dtype=dtype, device=device)
+
+
+def phi_pulled(gradient: Tensor, z: Tensor, result: Tensor, order: int) -> Tensor:
+    """Return the gradient of z from that of ``result = phi_k(z)``, k the ``order``.
+
+    ``phi_k'(z) = (phi_(k-1)(z) - k phi_k(z)) / z`` with ``phi_0 = exp``, by its Taylor series near 0.
+    Source: Hochbruck, Ostermann (2010), sec. 2.1.
+    """
+    exponents, numbers = slopes(order, z.dtype, z.device)
+    near = (z.unsqueeze(-1) ** exponents) @ numbers
+    before = torch.exp(z)
+    for below in range(order - 1):
+        before = (before - 1 / math.factorial(below)) / z
+    far = torch.sub(before, result, alpha=order) / z
+    return gradient * torch.where(z.abs() < 1, near, far)
+
+
 class Bounded(torch.autograd.Function):
     """Clamp to ``[low, high]``; the gradient is stopped only where it would lead further out.
 
@@ -58,15 +102,20 @@ class Bounded(torch.autograd.Function):
     @staticmethod
     def backward(ctx: FunctionCtx, gradient: Tensor) -> tuple[Tensor, None, None]:
         (value,) = ctx.saved_tensors  # type: ignore[attr-defined]
-        below = (value < ctx.low) & (gradient > 0)  # type: ignore[attr-defined]
-        above = (value > ctx.high) & (gradient < 0)  # type: ignore[attr-defined]
-        return gradient.masked_fill(below | above, 0), None, None
+        return bounded_pulled(gradient, value, ctx.low, ctx.high), None, None  # type: ignore[attr-defined]
 
 
 def bounded(value: Tensor, low: float, high: float) -> Tensor:
     """Return ``value`` clamped to its declared range, see :class:`Bounded`."""
     result: Tensor = Bounded.apply(value, low, high)
     return result
+
+
+def bounded_pulled(gradient: Tensor, value: Tensor, low: float, high: float) -> Tensor:
+    """Return the gradient of ``value`` from that of ``bounded(value, low, high)``."""
+    below = (value < low) & (gradient > 0)
+    above = (value > high) & (gradient < 0)
+    return gradient.masked_fill(below | above, 0)
 
 
 class Rescale(torch.autograd.Function):
