@@ -3,6 +3,7 @@
 1. Peak of a training step by depth: stored, binomial checkpoints, backwards; the last is flat.
 2. Steps run again by binomial checkpointing, counted in the blocks, beside the published optimum.
 3. Expected and measured peaks for memory budgets.
+4. Memory and time of reversible stacks beside memcnn, revlib and momentumnet.
 
 Peaks are bytes of tensors (``schemegen.network.memory``) without parameters and their gradients, which grow with
 depth in any plan; on an accelerator the allocator's own peak is printed as well, with everything in it.
@@ -15,6 +16,7 @@ from torch import nn
 
 import schemegen
 from benchmarks.harness import Options, Report, Table, setting
+from benchmarks.reversible import PEERS, beside_peers
 from schemegen.backends.binomial import fewest
 from schemegen.network.memory import MIB, size_of, training_step
 from schemegen.pipeline import load
@@ -97,7 +99,7 @@ QUESTION = "What do the plans of the backward pass keep, and what do they comput
 
 def run(options: Options) -> Report:
     width = batch = 4 if options.quick else 16
-    report = Report("memory", QUESTION, setting(options))
+    report = Report("memory", QUESTION, setting(options, PEERS))
     depths = [3, 6] if options.quick else [10, 50, 100, 200]
     title = f"MiB of activations in a training step by depth, batch {batch}, {width} channels of 32 x 32"
     names = [f"{depth} steps" for depth in depths]
@@ -110,4 +112,5 @@ def run(options: Options) -> Report:
     table = report.table(f"Peaks of {steps} steps in MiB under a budget", *columns)
     sizes = [2.0, 100.0] if options.quick else [15.0, 20.0, 30.0, 60.0, 200.0]
     budgets(table, sizes, batch, steps, width)
+    beside_peers(report, options, NETWORK, width, batch)
     return report
