@@ -20,9 +20,9 @@ from torch.nn import functional as F  # noqa: N812
 
 from schemegen.backends.composing import FRONT
 from schemegen.backends.cotangents import Scaled, Tape
-from schemegen.backends.inplace import reuse
+from schemegen.backends.inplace import accumulate, reuse
 from schemegen.backends.vjp import NORM, PULLBACKS, by_autograd, known, split
-from schemegen.network.adjoint import Adjoint, Pair, linear_gradients
+from schemegen.network.adjoint import NEAR, SMALL, Adjoint, Pair
 
 __all__ = ["with_adjoint"]
 
@@ -85,16 +85,16 @@ class Run(nn.Module):
     ) -> None:
         super().__init__()
         self.graph, self.given, self.leaving = forward_graph(given, run, leaving)
-        self.known: dict[tuple[tuple[bool, ...], bool], Pair] = {}
+        self.known: dict[tuple[tuple[bool, ...], int], Pair] = {}
         self.pure: Callable[..., tuple[Tensor, ...]] | None = None
 
     def forward(self, *inputs: Tensor) -> Any:
         return Adjoint.apply(self, *inputs)
 
-    def of(self, needed: tuple[bool, ...], small: bool) -> Pair:
-        key = (needed, small)
+    def of(self, needed: tuple[bool, ...], size: int) -> Pair:
+        key = (needed, size)
         if key not in self.known:
-            self.known[key] = pair(self, needed, small)
+            self.known[key] = pair(self, needed, size)
         return self.known[key]
 
     def plain(self, *inputs: Tensor) -> tuple[Tensor, ...]:
@@ -133,11 +133,11 @@ def forward_graph(
     return graph, [made[node] for node in given], [made[node] for node in leaving]
 
 
-def pair(run: Run, needed: tuple[bool, ...], small: bool) -> Pair:
+def pair(run: Run, needed: tuple[bool, ...], size: int) -> Pair:
     """Write the backward pass to the ``needed`` inputs, and the forward pass that keeps what it reads."""
     wanted = [node for node, asks in zip(run.given, needed, strict=True) if asks]
     active = reached(run.graph, wanted)
-    tape = Tape(frozenset(active), small)
+    tape = Tape(frozenset(active), size <= SMALL, NEAR // size)
     for node in run.leaving:
         if node in active:
             start = tape.placeholder(f"{node.name}_bar")
@@ -150,11 +150,11 @@ def pair(run: Run, needed: tuple[bool, ...], small: bool) -> Pair:
             split(tape, node, tape.pieces.pop(node))
         elif node.op != "placeholder" and node in active:
             if FRONT in node.meta:
-                flush(tape)
+                tape.flush()
             total = tape.total(node)
             if total is not None:
                 PULLBACKS.get(node.target, by_autograd)(tape, node, total)
-    flush(tape)
+    tape.flush()
     results = []
     for node in wanted:
         total = tape.total(node)
@@ -175,6 +175,7 @@ def pair(run: Run, needed: tuple[bool, ...], small: bool) -> Pair:
     nodes = dict(zip(run.graph.nodes, forward.nodes, strict=True))
     outputs = [nodes[node] for node in [*run.leaving, *kept]]
     forward.output(tuple(outputs))
+    accumulate(forward)
     reuse(forward, frozenset(outputs))
     asked = tuple(index for index, asks in enumerate(needed) if asks)
     count = len(run.leaving)
@@ -195,25 +196,6 @@ def reached(graph: fx.Graph, start: Iterable[fx.Node]) -> set[fx.Node]:
         if found.intersection(node.all_input_nodes):
             found.add(node)
     return found
-
-
-def flush(tape: Tape) -> None:
-    """Write the products that waited: one call for all layers of one shape that are used alike."""
-    groups: dict[Any, list[Any]] = {}
-    layers, tape.layers = tape.layers, {}
-    for layer in layers.values():
-        shape = layer.weight.meta["own"]
-        factors = tuple(factor for _, _, factor in layer.uses)
-        groups.setdefault((shape, layer.uses[0][0].meta.get("shape"), factors), []).append(layer)
-    for (_, _, factors), alike in groups.items():
-        uses = [use for layer in alike for use in layer.uses]
-        cotangents, inputs = [use[0] for use in uses], [use[1] for use in uses]
-        found = tape.emit(linear_gradients, cotangents, inputs, factors)
-        for index, layer in enumerate(alike):
-            for value, place in ((layer.weight, index), (layer.bias, len(alike) + index)):
-                if tape.wants(value):
-                    part = tape.emit(operator.getitem, found, place, like=value)
-                    tape.add(value, Scaled(1, part))
 
 
 def reorder(tape: Tape, order: Sequence[fx.Node]) -> None:

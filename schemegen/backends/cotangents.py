@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import operator
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import fx
 
-from schemegen.network.adjoint import summed
+from schemegen.network.adjoint import linear_gradients, summed
 
 __all__ = ["Scaled", "Tape"]
 
 Number = int | float
+Use = tuple[fx.Node, fx.Node, Number]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,20 +41,22 @@ class Layer:
 
     weight: fx.Node
     bias: fx.Node | None
-    uses: list[tuple[fx.Node, fx.Node, Number]] = field(default_factory=list)
+    uses: list[Use] = field(default_factory=list)
 
 
 class Tape:
     """The backward graph while it is written.
 
     Cotangents of a value arrive one by one and are summed when the value is pulled back. ``gathered``: products
-    for the weights of linear layers wait for the end, where layers of one shape share one call.
+    for the weights of linear layers wait for the end, where layers of one shape share one call. Otherwise those of
+    one layer wait for ``most`` of its uses.
     """
 
-    def __init__(self, needed: frozenset[fx.Node], gathered: bool) -> None:
+    def __init__(self, needed: frozenset[fx.Node], gathered: bool, most: int) -> None:
         self.graph = fx.Graph()
         self.needed = needed
         self.gathered = gathered
+        self.most = most
         self.sums: dict[fx.Node, list[Scaled | Product]] = {}
         self.saved: dict[fx.Node, fx.Node] = {}
         self.layers: dict[tuple[object, object], Layer] = {}
@@ -105,6 +109,37 @@ class Tape:
             found = Scaled(factor, self.emit(function, *args, like=like))  # type: ignore[arg-type]
             same = "own" in found.node.meta
             self.add(value, found if same else self.reduced(value, found))  # type: ignore[arg-type]
+
+    def meet(self, weight: fx.Node, bias: fx.Node | None, use: Use) -> None:
+        """Let the cotangent of what a layer gave meet what the layer was given."""
+        layer = self.layers.setdefault((weight, bias), Layer(weight, bias))
+        layer.uses.append(use)
+        if not self.gathered and len(layer.uses) == self.most:
+            self.multiply([self.layers.pop((weight, bias))])
+
+    def flush(self) -> None:
+        """Write the products that waited: one call for all layers of one shape that are used alike."""
+        groups: dict[Any, list[Layer]] = {}
+        layers, self.layers = self.layers, {}
+        for layer in layers.values():
+            factors = tuple(factor for _, _, factor in layer.uses)
+            shape = (layer.weight.meta["own"], layer.uses[0][0].meta.get("shape"))
+            same = None if self.gathered else layer.weight
+            groups.setdefault((shape, factors, same), []).append(layer)
+        for alike in groups.values():
+            self.multiply(alike)
+
+    def multiply(self, layers: Sequence[Layer]) -> None:
+        """Write the products of layers of one shape that are used alike."""
+        uses = [use for layer in layers for use in layer.uses]
+        cotangents, inputs = [use[0] for use in uses], [use[1] for use in uses]
+        factors = tuple(use[2] for use in layers[0].uses)
+        found = self.emit(linear_gradients, cotangents, inputs, factors)
+        for index, layer in enumerate(layers):
+            for value, place in ((layer.weight, index), (layer.bias, len(layers) + index)):
+                if self.wants(value):
+                    part = self.emit(operator.getitem, found, place, like=value)
+                    self.add(value, Scaled(1, part))
 
     def reduced(self, value: fx.Node, found: Scaled) -> Scaled:
         """Sum a cotangent over what a value was broadcast to."""

@@ -13,8 +13,9 @@ from torch.nn import functional as F  # noqa: N812
 from schemegen.backends.composing import FRONT
 from schemegen.backends.costs import TYPICAL, cheapest, forms
 from schemegen.backends.functional import applied, functional
+from schemegen.backends.inplace import accumulate
 from schemegen.backends.optimized import OptimizedNetwork
-from schemegen.backends.rewrites import alike
+from schemegen.backends.rewrites import alike, into_layer
 from schemegen.network.solvers import evaluate
 
 __all__ = ["frozen"]
@@ -37,7 +38,8 @@ def frozen(network: fx.GraphModule) -> OptimizedNetwork:
     constants.compute()
     constants.drop()
     constants.fold()
-    constants.accumulate()
+    accumulate(constants.graph)
+    constants.compute()
     return constants.network()
 
 
@@ -179,42 +181,6 @@ class _Constants:
         node.replace_all_uses_with(found)
         self.graph.erase_node(node)
 
-    def accumulate(self) -> None:
-        """Write ``u + c (W t + b)`` as ``(u + c b) + t (c W)^T``: a product that adds to what is there."""
-        made: dict[Any, fx.Node] = {}
-
-        def scaled(value: fx.Node, factor: float, turned: bool) -> fx.Node:
-            if (value, factor) not in made:
-                found = self.known[value] * factor
-                kept = found.t().contiguous() if turned else found
-                made[value, factor] = self.constant(kept, f"{value.name}_{len(made)}")
-            return made[value, factor]
-
-        for node in list(self.graph.nodes):
-            if node.target is not torch.add or len(node.meta.get("shape", ())) != 1:
-                continue
-            total, layer = node.args
-            factor: Any = node.kwargs.get("alpha", 1)
-            if factor == 1 and not into_sum(layer):
-                total, layer = layer, total
-            if not into_sum(layer) or not alike(node, total):
-                continue
-            x, weight, bias = layer.args
-            if weight not in self.known or not (bias is None or bias in self.known):
-                continue
-            with self.graph.inserting_before(node):
-                if bias is not None:
-                    total = self.graph.call_function(
-                        torch.add, (total, scaled(bias, factor, False))
-                    )
-                    total.meta.update(node.meta)
-                kernel = scaled(weight, factor, True)
-                found = self.graph.call_function(torch.addmm, (total, x, kernel))
-            found.meta.update(node.meta)
-            node.replace_all_uses_with(found)
-            self.graph.erase_node(node)
-        self.prune()
-
     def network(self) -> OptimizedNetwork:
         """Return the graph with its constants as buffers and its modules as sub-modules."""
         root = nn.Module()
@@ -249,15 +215,3 @@ class _Constants:
             {k: v for k, v in self.source.meta.items() if k in ("program", "network")}
         )
         return result
-
-
-def into_layer(node: Any) -> bool:
-    """Return whether a normalisation of a value can be folded into the layer that made it."""
-    return (
-        isinstance(node, fx.Node) and node.target in (F.conv2d, F.linear) and len(node.users) == 1
-    )
-
-
-def into_sum(node: Any) -> bool:
-    """Return whether a node is a linear layer that one sum alone reads."""
-    return into_layer(node) and node.target is F.linear

@@ -1,4 +1,4 @@
-"""Writing a result over an operand that nothing reads any more, where no gradient is asked for."""
+"""Results that are written over what nothing reads any more, and added to it, where no gradient is asked for."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import torch
 from torch import fx
 from torch.nn import functional as F  # noqa: N812
 
-from schemegen.backends.rewrites import alike
+from schemegen.backends.rewrites import alike, into_sum
 
-__all__ = ["reuse"]
+__all__ = ["accumulate", "reuse"]
 
 ALONE: dict[Any, str] = {
     torch.relu: "relu_",
@@ -58,3 +58,31 @@ def reuse(graph: fx.Graph, kept: frozenset[fx.Node] = frozenset()) -> None:
             node.args = (first, *rest)
             node.op, node.target = "call_method", name
     graph.lint()
+
+
+def accumulate(graph: fx.Graph) -> None:
+    """Write ``u + c (x W^T + b)`` as ``(u + c b) + c x W^T``, in the graph itself.
+
+    The product then adds to what is there; a layer of its own would spread its bias, and the sum read its result.
+    """
+    turned: dict[fx.Node, fx.Node] = {}
+    for node in list(graph.nodes):
+        if node.target is not torch.add or len(node.meta.get("shape", ())) != 1:
+            continue
+        total, layer = node.args
+        if not node.kwargs and not into_sum(layer):
+            total, layer = layer, total
+        if not into_sum(layer) or not alike(node, total):
+            continue
+        x, weight, bias = layer.args
+        with graph.inserting_before(node):
+            if bias is not None:
+                total = graph.call_function(torch.add, (total, bias), node.kwargs)
+                total.meta.update(node.meta)
+            if weight not in turned:
+                turned[weight] = graph.call_function(torch.t, (weight,))
+            found = graph.call_function(torch.addmm, (total, x, turned[weight]), node.kwargs)
+        found.meta.update(node.meta)
+        node.replace_all_uses_with(found)
+        graph.erase_node(node)
+        graph.erase_node(layer)

@@ -17,7 +17,7 @@ from schemegen.backends.adjoint import runnable, with_adjoint
 from schemegen.backends.costs import cheapest, forms
 from schemegen.backends.execution import NetworkError, SchemeNetwork, failing_place
 from schemegen.backends.functional import HOOKS, Functional, functional, observed
-from schemegen.backends.inplace import reuse
+from schemegen.backends.inplace import accumulate, reuse
 from schemegen.network.blocks import StageBatchNorm
 
 __all__ = ["OptimizedNetwork", "optimized"]
@@ -95,6 +95,7 @@ class Code:
     @cached_property
     def frugal(self) -> Function:
         graph = copy.deepcopy(self.graph)
+        accumulate(graph)
         reuse(graph)
         return runnable(graph)
 

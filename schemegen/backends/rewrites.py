@@ -11,7 +11,7 @@ from torch.nn import functional as F  # noqa: N812
 
 from schemegen.network import functions
 
-__all__ = ["interpolate", "share"]
+__all__ = ["interpolate", "into_layer", "into_sum", "share"]
 
 PURE: frozenset[Any] = frozenset(
     {
@@ -120,3 +120,15 @@ def impure(node: fx.Node) -> bool:
         node.target not in PURE
         and node.target not in (torch.zeros_like, "type_as", operator.getitem)
     )
+
+
+def into_layer(node: Any) -> bool:
+    """Return whether a value comes from a layer and has one reader alone."""
+    return (
+        isinstance(node, fx.Node) and node.target in (F.conv2d, F.linear) and len(node.users) == 1
+    )
+
+
+def into_sum(node: Any) -> bool:
+    """Return whether a node is a linear layer that one sum alone reads."""
+    return into_layer(node) and node.target is F.linear

@@ -10,10 +10,10 @@ import torch
 from torch import fx
 from torch.nn import functional as F  # noqa: N812
 
-from schemegen.backends.cotangents import Layer, Product, Scaled, Tape
+from schemegen.backends.cotangents import Product, Scaled, Tape
 from schemegen.backends.functional import as_pair
 from schemegen.backends.pointwise import POINTWISE, Pullback
-from schemegen.network.adjoint import mean_spread, pulled_back, spread_rows, weighted
+from schemegen.network.adjoint import MANY, mean_spread, pulled_back, spread_rows, weighted
 
 __all__ = ["NORM", "PULLBACKS", "by_autograd", "known", "split"]
 
@@ -41,15 +41,20 @@ def linear(tape: Tape, node: fx.Node, g: Scaled) -> None:
         tape.add(x, Product(g.factor, g.node, tape.value(weight)))
     if not tape.wants(weight) and not tape.wants(bias):
         return
-    if tape.gathered:
-        layer = tape.layers.setdefault((weight, bias), Layer(weight, bias))  # type: ignore[arg-type]
-        layer.uses.append((g.node, tape.value(x), g.factor))
+    if tape.gathered or (again(node) and tape.most >= MANY):
+        tape.meet(weight, bias, (g.node, tape.value(x), g.factor))  # type: ignore[arg-type]
         return
     if tape.wants(weight):
         turned = tape.graph.call_method("t", (g.node,))
         tape.add(weight, Product(g.factor, turned, tape.value(x)))
     if tape.wants(bias):
         tape.add(bias, Scaled(g.factor, tape.emit(torch.sum, g.node, 0)))
+
+
+def again(layer: fx.Node) -> bool:
+    """Return whether a layer is one of several that share their weights."""
+    weight: Any = layer.args[1]
+    return sum(user.target is F.linear for user in weight.users) > 1
 
 
 def add(tape: Tape, node: fx.Node, g: Scaled, sign: int = 1) -> None:

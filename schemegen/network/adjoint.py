@@ -24,6 +24,10 @@ __all__ = [
 
 SMALL = 2048
 """Cotangents of up to so many numbers are gathered: there a call costs more than a copy."""
+NEAR = 1 << 17
+"""Cotangents of one layer are gathered up to so many numbers: more are no longer near the processor."""
+MANY = 16
+"""Fewer cotangents of one layer are not gathered: their copies would cost what one large product saves."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +49,8 @@ class Pair:
 class Pairs(Protocol):
     """The adjoints of one function, by which inputs ask for gradients and by size."""
 
-    def of(self, needed: tuple[bool, ...], small: bool) -> Pair: ...
+    def of(self, needed: tuple[bool, ...], size: int) -> Pair:
+        """Return the pair for states of up to ``size`` numbers, a power of 2."""
 
     def plain(self, *inputs: Tensor) -> tuple[Tensor, ...]:
         """Run the function so that autograd can follow, leaving all buffers alone."""
@@ -60,7 +65,8 @@ class Adjoint(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, pairs: Pairs, *inputs: Tensor) -> tuple[Tensor, ...]:
-        pair = pairs.of(ctx.needs_input_grad[1:], inputs[0].numel() <= SMALL)
+        size = max(SMALL, 1 << (inputs[0].numel() - 1).bit_length())
+        pair = pairs.of(ctx.needs_input_grad[1:], min(size, NEAR // MANY * 2))
         results = pair.forward(*inputs)
         ctx.pairs, ctx.pair, ctx.count = pairs, pair, len(inputs)
         ctx.others = [(place, inputs[place]) for place in pair.others]
@@ -112,12 +118,10 @@ def linear_gradients(
     batch, width = cotangents[0].shape
     g = torch.cat(cotangents)  # type: ignore[arg-type]
     if any(factor != factors[0] for factor in factors):
-        scale = g.new_tensor(factors).view(1, uses, 1, 1)
-        g = (g.view(count, uses, batch, width) * scale).view(count, uses * batch, width)
-    else:
-        g = g.view(count, uses * batch, width)
-        if factors[0] != 1:
-            g = g.mul_(factors[0])
+        g.view(count, uses, batch, width).mul_(g.new_tensor(factors).view(1, uses, 1, 1))
+    elif factors[0] != 1:
+        g.mul_(factors[0])
+    g = g.view(count, uses * batch, width)
     x = torch.cat(inputs).view(count, uses * batch, -1)  # type: ignore[arg-type]
     turned = g.transpose(1, 2)
     weights = turned * x if uses * batch == 1 else torch.bmm(turned, x)

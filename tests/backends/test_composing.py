@@ -235,6 +235,16 @@ def test_frozen_layers_add_to_what_is_there(step: str, sums: int) -> None:
     assert "addmm_" in runnable_code(code)
 
 
+def test_layers_add_to_what_is_there_in_training() -> None:
+    fast = schemegen.optimize(schemegen.build(from_text(text(STEPS["euler"]))))
+    fast(torch.randn(3, 5)).sum().backward()
+    [run] = fast.flats.last.codes[0].trained.__self__.children()
+    [pair] = run.known.values()
+    code = pair.forward.__self__.code
+    assert code.count(".addmm_(") == 5
+    assert code.count("_nn.linear(") == 1 + 5 + 1
+
+
 def runnable_code(code: Code) -> str:
     return str(code.frugal.__self__.code)  # type: ignore[attr-defined]
 

@@ -6,6 +6,7 @@ import copy
 import operator
 import pickle
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -19,6 +20,7 @@ from schemegen.backends import NetworkError, functional, optimized
 from schemegen.backends.inplace import reuse
 from schemegen.backends.rewrites import interpolate, share
 from schemegen.diagnostics import SchemeError, Source, UsageError
+from schemegen.network.adjoint import linear_gradients
 from schemegen.network.solvers import Solver
 from schemegen.resources import resource_dir
 from schemegen.scheme import fit
@@ -48,6 +50,17 @@ CASES = [
     for case, codes in MISFITS.items()
     if not codes
 ]
+SHARED = """scheme shared {
+  state u
+  drift f(u): block mlp, weights network
+  step { u[n+1] = u[n] + h/8*f(u[n]) }
+}
+network n {
+  input: shape [64], classes 3
+  stem: identity, width 64
+  stage: width 64, steps 20
+  head: linear
+}"""
 SOLVED = 1e-7  # implicit stages are solved to their tolerance, 1e-5
 LAYERS = """scheme layered {{
   state u
@@ -161,6 +174,28 @@ def test_layers_train_alike(layers: str, shape: str, stem: str, head: str) -> No
 def test_gradients_are_gathered_or_not_alike(batch: int) -> None:
     network = of("rk4", "mlp").eval()
     same(outcome(network, batch), outcome(schemegen.optimize(network), batch))
+
+
+@pytest.mark.parametrize("frozen", [(), ("weight",), ("bias",)])
+@pytest.mark.parametrize(("batch", "calls"), [(30, 1), (70, 4), (300, 0)])
+def test_gradients_of_shared_layers_are_gathered_in_parts(
+    batch: int, calls: int, frozen: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network = schemegen.build(SHARED, "n").double()
+    for name, parameter in network.named_parameters():
+        parameter.requires_grad_(not name.endswith(frozen))
+    found: list[int] = []
+
+    def gathered(cotangents: list[Tensor], *rest: Any) -> tuple[Tensor, ...]:
+        if cotangents[0].shape[1] == 64:  # of the steps, not of the head
+            found.append(len(cotangents))
+        return linear_gradients(cotangents, *rest)
+
+    monkeypatch.setattr("schemegen.backends.cotangents.linear_gradients", gathered)
+    monkeypatch.setattr("schemegen.backends.optimized.cheapest", lambda *_: 0)
+    same(outcome(network, batch), outcome(schemegen.optimize(network), batch))
+    assert len(found) == calls
+    assert sum(found) == (2 * 20 if calls else 0)
 
 
 def test_frozen_weights_and_inputs_without_gradient() -> None:
