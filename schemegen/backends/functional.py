@@ -18,6 +18,7 @@ from torch.nn import functional as F  # noqa: N812
 
 from schemegen.network import blocks, layers
 from schemegen.network.solvers import evaluate
+from schemegen.network.transformer import strided
 
 __all__ = ["Functional", "applied", "functional", "observed"]
 
@@ -159,7 +160,10 @@ class _Writer:
 DEFAULTS: dict[Any, dict[str, Any]] = {
     F.linear: {"bias": None},
     F.conv2d: {"bias": None, "stride": 1, "padding": 0, "dilation": 1, "groups": 1},
-}
+    F.conv_transpose2d: {
+        "bias": None, "stride": 1, "padding": 0, "output_padding": 0, "groups": 1, "dilation": 1,
+    },
+}  # fmt: skip
 
 
 def kernel(node: fx.Node, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, Any, Any]:
@@ -223,8 +227,12 @@ def _conv(to: _Writer, path: str, layer: nn.Conv2d, args: Args) -> fx.Node | Non
     if layer.padding_mode != "zeros":
         return None
     bias = None if layer.bias is None else to.value(f"{path}.bias")
-    more = (layer.stride, layer.padding, layer.dilation, layer.groups)
-    return to.emit(F.conv2d, args[0], to.value(f"{path}.weight"), bias, *more)
+    x, stride = args[0], layer.stride
+    if layer.kernel_size == (1, 1) and stride[0] == stride[1] > 1 and layer.padding == (0, 0):
+        # oneDNN writes out of bounds where it pulls such a layer back channels-last (torch 2.14, few channels)
+        x, stride = to.emit(strided, x, stride[0]), (1, 1)
+    more = (stride, layer.padding, layer.dilation, layer.groups)
+    return to.emit(F.conv2d, x, to.value(f"{path}.weight"), bias, *more)
 
 
 def _batch_norm(
@@ -350,11 +358,20 @@ def shape_of(node: fx.Node, known: Mapping[fx.Node, Tensor]) -> tuple[int, ...] 
         wide = any(known[item].dim() > len(shape) for item in node.all_input_nodes if item in known)
         return None if wide else shape
     weight = node.args[1] if len(node.args) > 1 else None
+    if node.target is strided:
+        return (shape[0], *(-(-size // weight) for size in shape[1:]))
     if not isinstance(weight, fx.Node) or weight not in known:
         return None
     width, *size = known[weight].shape
     if node.target is F.linear:
         return (*shape[:-1], width)
+    if node.target is F.conv_transpose2d:
+        inner, *size = size
+        *_, extra, groups, _ = node.args
+        pairs = [as_pair(node.args[place]) for place in (3, 4, 7)]
+        grid = zip(shape[1:], size, *pairs, as_pair(extra), strict=True)
+        grown = ((n - 1) * s - 2 * p + d * (k - 1) + 1 + e for n, k, s, p, d, e in grid)
+        return (inner * groups, *grown)  # type: ignore[operator, arg-type]
     if node.target is F.conv2d and not isinstance(node.args[4], str):
         stride, padding, dilation = (as_pair(item) for item in node.args[3:6])
         grid = zip(shape[1:], size[1:], stride, padding, dilation, strict=True)

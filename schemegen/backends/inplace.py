@@ -24,7 +24,11 @@ SUMS: dict[Callable[..., Any], str] = {
     torch.addcmul: "addcmul_",
     torch.addmm: "addmm_",
 }
-NEW = frozenset({*ALONE, *SUMS, F.linear, F.conv2d, F.batch_norm, torch.mean, torch.lerp})
+NEW = frozenset(
+    {
+        *ALONE, *SUMS, F.linear, F.conv2d, F.conv_transpose2d, F.batch_norm, torch.mean, torch.lerp,
+    }
+)  # fmt: skip
 """Functions whose result is a tensor of its own, and that keep none of their operands."""
 
 

@@ -153,9 +153,9 @@ def optimized(network: fx.GraphModule) -> OptimizedNetwork:
     """
     result = OptimizedNetwork(network, network.graph, type(network).__name__)
     result.meta.update(network.meta)
-    for module in result.modules():
-        if isinstance(module, nn.Conv2d):
-            module.weight.data = module.weight.data.contiguous(memory_format=torch.channels_last)
+    for parameter in result.parameters():
+        if parameter.dim() == 4:
+            parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
     return result
 
 

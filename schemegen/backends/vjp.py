@@ -13,7 +13,15 @@ from torch.nn import functional as F  # noqa: N812
 from schemegen.backends.cotangents import Product, Scaled, Tape
 from schemegen.backends.functional import as_pair
 from schemegen.backends.pointwise import POINTWISE, Pullback
-from schemegen.network.adjoint import MANY, mean_spread, pulled_back, spread_rows, weighted
+from schemegen.network.adjoint import (
+    MANY,
+    mean_spread,
+    pulled_back,
+    spread_grid,
+    spread_rows,
+    weighted,
+)
+from schemegen.network.transformer import strided
 
 __all__ = ["NORM", "PULLBACKS", "by_autograd", "known", "split"]
 
@@ -29,6 +37,8 @@ def known(node: fx.Node) -> bool:
             or (node.target is torch.mean and node.args[1:] == ((2, 3),))
             or (node.target in (torch.add, torch.sub) and set(node.kwargs) == {"alpha"})
         )
+    if node.target in OF_WEIGHTS and "own" not in node.meta:
+        return False
     return node.target in PULLBACKS or node.target in BY_AUTOGRAD
 
 
@@ -193,26 +203,57 @@ def taken(tape: Tape, found: fx.Node, values: tuple[Any, ...], factor: Any) -> N
 
 
 def conv2d(tape: Tape, node: fx.Node, g: Scaled) -> None:
-    x, weight, bias, stride, padding, dilation, groups = node.args
+    *tensors, stride, padding, dilation, groups = node.args
     if isinstance(padding, str):
         by_autograd(tape, node, g)
-        return
-    mask = [tape.wants(item) for item in (x, weight, bias)]
-    sizes = None if bias is None else list(bias.meta["own"])  # type: ignore[union-attr]
-    pairs = (list(as_pair(value)) for value in (stride, padding, dilation))
+    else:
+        convolution(tape, tensors, g, (stride, padding, dilation), False, (0, 0), groups)
+
+
+def conv_transpose2d(tape: Tape, node: fx.Node, g: Scaled) -> None:
+    *tensors, stride, padding, extra, groups, dilation = node.args
+    convolution(tape, tensors, g, (stride, padding, dilation), True, extra, groups)
+
+
+def convolution(
+    tape: Tape, tensors: Any, g: Scaled, sizes: Any, transposed: bool, extra: Any, groups: Any
+) -> None:
+    x, weight, bias = tensors
+    mask = [tape.wants(item) for item in tensors]
     found = tape.emit(
         aten.convolution_backward,
         g.node,
         tape.value(x),
         tape.value(weight),
-        sizes,
-        *pairs,
-        False,
-        [0, 0],
+        None if bias is None else list(bias.meta["own"]),
+        *(list(as_pair(value)) for value in sizes),
+        transposed,
+        list(as_pair(extra)),
         groups,
         mask,
     )
     taken(tape, found, (x, weight, bias), g.factor)
+
+
+def thinned(tape: Tape, node: fx.Node, g: Scaled) -> None:
+    """Every second, third, .. pixel."""
+    x: Any = node.args[0]
+    if tape.wants(x):
+        found = tape.emit(spread_grid, g.node, tape.value(x), node.args[1], like=x)
+        tape.add(x, Scaled(g.factor, found))
+
+
+def transpose(tape: Tape, node: fx.Node, g: Scaled) -> None:
+    tape.give(node.args[0], g.factor, torch.transpose, g.node, *node.args[1:])
+
+
+def flip(tape: Tape, node: fx.Node, g: Scaled) -> None:
+    tape.give(node.args[0], g.factor, torch.flip, g.node, node.args[1:])
+
+
+def view(tape: Tape, node: fx.Node, g: Scaled) -> None:
+    weight: Any = node.args[0]
+    tape.give(weight, g.factor, torch.reshape, g.node, weight.meta["own"])
 
 
 def mean(tape: Tape, node: fx.Node, g: Scaled) -> None:
@@ -266,10 +307,15 @@ def by_autograd(tape: Tape, node: fx.Node, g: Scaled) -> None:
         taken(tape, found, tuple(node.args[i] for i in active), g.factor)
 
 
+OF_WEIGHTS: Mapping[Any, Pullback] = {"transpose": transpose, "flip": flip, "view": view}
+"""Methods that are known on weights alone: there the shape of the argument is known."""
+
 PULLBACKS: Mapping[Any, Pullback] = {
     **POINTWISE,
     F.linear: linear,
     F.conv2d: conv2d,
+    F.conv_transpose2d: conv_transpose2d,
+    strided: thinned,
     NORM: nothing,
     torch.add: add,
     torch.sub: sub,
@@ -287,6 +333,7 @@ PULLBACKS: Mapping[Any, Pullback] = {
     torch.sum: over_rows,
     weighted: weighted_sum,
     "type_as": type_as,
+    **OF_WEIGHTS,
     torch.mean: mean,
     torch.flatten: flatten,
     torch.cat: cat,

@@ -17,11 +17,13 @@ from torch.nn.utils import parametrize
 
 import schemegen
 from schemegen.backends import NetworkError, functional, optimized
+from schemegen.backends.adjoint import with_adjoint
 from schemegen.backends.inplace import reuse
 from schemegen.backends.rewrites import interpolate, share
 from schemegen.diagnostics import SchemeError, Source, UsageError
 from schemegen.network.adjoint import linear_gradients
 from schemegen.network.solvers import Solver
+from schemegen.network.transformer import strided
 from schemegen.resources import resource_dir
 from schemegen.scheme import fit
 from schemegen.scheme.builders import from_text
@@ -34,6 +36,7 @@ DEFAULT = (
     ("euler", "tiny"), ("rk4", "mlp"), ("ab2", "tiny"), ("lm_resnet", "tiny"), ("revnet", "mlp"),
     ("stochastic_depth", "tiny"), ("backward_euler", "mlp"), ("exp_euler", "mlp"), ("milstein", "mlp"),
     ("antisymmetric_net", "tiny"), ("shake_shake", "tiny"), ("stoermer_verlet", "mlp"),
+    ("hamiltonian", "tiny"),
 )  # fmt: skip
 
 
@@ -374,6 +377,21 @@ def test_the_last_evaluation_of_a_step_is_the_first_of_the_next() -> None:
     share(graph)
     assert targets(graph).count(torch.tanh) == 5 + 1
     check(network)
+
+
+@pytest.mark.parametrize("scheme", ["antisymmetric_net", "hamiltonian", "midpoint_net"])
+def test_the_backward_pass_of_every_block_is_written(scheme: str) -> None:
+    _, graph = with_adjoint(functional.functional(of(scheme, "tiny")).graph)
+    assert next(node.op for node in graph.nodes if node.op.startswith("call")) == "call_module"
+    assert targets(graph)[1:] == [operator.getitem]
+
+
+def test_projections_map_only_the_pixels_that_stay() -> None:
+    graph = functional.functional(of("euler", "tiny")).graph
+    strides = [node.args[3] for node in graph.nodes if node.target is F.conv2d]
+    pixels = [node for node in graph.nodes if node.target is strided]
+    assert strides.count((2, 2)) == len(pixels) == 1
+    assert pixels[0].meta["shape"] == (4, 4, 4)
 
 
 def test_interpolations_are_found_and_equal() -> None:
