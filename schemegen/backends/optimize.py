@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from torch import fx
+from torch import nn
 
 from schemegen.backends.execution import SchemeNetwork
 from schemegen.diagnostics import UsageError
@@ -12,7 +12,7 @@ __all__ = ["MODES", "optimize"]
 MODES = ("training", "inference")
 
 
-def optimize(network: fx.GraphModule, *, mode: str = "training") -> SchemeNetwork:
+def optimize(network: nn.Module, *, mode: str = "training") -> SchemeNetwork:
     """Return a network that computes the same, up to rounding, in less time.
 
     Args:

@@ -19,6 +19,7 @@ from schemegen.backends.execution import NetworkError, SchemeNetwork, failing_pl
 from schemegen.backends.functional import HOOKS, Functional, functional, observed
 from schemegen.backends.inplace import accumulate, reuse
 from schemegen.network.blocks import StageBatchNorm
+from schemegen.network.layout import may_be_last
 
 __all__ = ["OptimizedNetwork", "optimized"]
 
@@ -45,7 +46,7 @@ class Flat:
         self.sizes = list(map(len, self.bodies))
         self.modal = list(written.modes.values())
         self.modes = list(map(MODE, self.modal))
-        self.ordered = written.ordered
+        self.last = not written.ordered and may_be_last(root)
         self.normed = any(isinstance(module, NORMS) and module.training for module in self.modal)
         self.plain = runnable(written.graph)
         self.codes = [Code(graph) for graph in forms(written.graph)]
@@ -61,7 +62,7 @@ class Flat:
         )
 
     def __call__(self, x: Tensor) -> Any:
-        if x.dim() == 4 and not self.ordered:
+        if x.dim() == 4 and self.last:
             x = x.contiguous(memory_format=torch.channels_last)
         values = map(getitem, self.owners, self.keys)
         if torch.is_autocast_enabled(x.device.type):
@@ -149,11 +150,11 @@ class Flats:
 def optimized(network: fx.GraphModule) -> OptimizedNetwork:
     """Return a network that runs flat, with the modules, parameters and buffers of ``network`` itself.
 
-    Kernels of convolutions are laid out channels-last, in place.
+    Kernels of convolutions are laid out channels-last, in place, where torch can train with that.
     """
     result = OptimizedNetwork(network, network.graph, type(network).__name__)
     result.meta.update(network.meta)
-    for parameter in result.parameters():
+    for parameter in result.parameters() if may_be_last(result) else ():
         if parameter.dim() == 4:
             parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
     return result

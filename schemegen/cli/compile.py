@@ -95,7 +95,8 @@ def command(
 ) -> int:
     """Analyse every scheme of FILE... and write its network.
 
-    FILE may also be a name of the zoo. Nothing is written for a file that has a mistake.
+    FILE may also be a name of the zoo. Nothing is written for a file that has a mistake. What is written is the
+    network as its graph; schemegen.optimize makes its faster form in Python, train --optimize in training.
     """
     if output == "-" and len(emit) != 1:
         raise UsageError("-o - writes one form", "for example --emit json -o -")

@@ -68,6 +68,7 @@ OPTIONS = (
     click.option("--amp-dtype", help="bfloat16 or float16."),
     click.option("--channels-last", is_flag=True, help="Keep the channels of images together."),
     click.option("--torchcompile", is_flag=True, help="torch.compile the network."),
+    click.option("--optimize", is_flag=True, help="Train the network's faster form, equal up to rounding."),
     click.option("--sync-bn", is_flag=True, help="Batch norm over the batches of all processes."),
     click.option("--fsdp", is_flag=True, help="Shard weights and optimiser over the processes."),
     click.option("--backprop", metavar="HOW", default="store", show_default=True,

@@ -35,6 +35,7 @@ class Config:
     growth. ``clip_grad`` bounds the norm of the gradient. ``output`` None writes no files. ``resume`` is ``last``,
     ``best`` or the path of a checkpoint. ``deterministic`` asks torch for bitwise repeatable kernels on every
     device; on a CPU a run repeats for its seed anyway.
+    ``optimize`` calls ``schemegen.optimize`` of the network in training, with equal losses up to rounding.
     ``workers`` processes decode the images of a folder, None leaves their number to the machine.
     """
 
@@ -63,6 +64,7 @@ class Config:
     amp_dtype: str = "bfloat16"
     channels_last: bool = False
     torchcompile: bool = False
+    optimize: bool = False
     fsdp: bool = False
     deterministic: bool = False
     workers: int | None = None
@@ -98,6 +100,9 @@ class Config:
         )
         _require(self.model_ema_decay < 1, "model_ema_decay must be below 1", None)
         _require(self.opt != "nesterov" or self.momentum > 0, "nesterov needs a momentum", None)
+        _require(not (self.optimize and self.torchcompile),
+                 "torch.compile takes the graph of a network, which optimize leaves as it is",
+                 "give one of `--optimize` and `--torchcompile`")  # fmt: skip
         _require("tensorboard" not in self.log or self.output is not None,
                  "a log needs a folder to be written to", "give an output")  # fmt: skip
 

@@ -17,7 +17,9 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from schemegen.backends import optimize
 from schemegen.diagnostics import UsageError
+from schemegen.network.layout import may_be_last
 from schemegen.network.synced import synchronize
 from schemegen.training.config import Config
 from schemegen.training.devices import choose_device
@@ -45,7 +47,16 @@ class Engine:
 
     @classmethod
     def start(cls, config: Config) -> Engine:
-        """Join the processes that were launched, or be the only one. Errors: E0802, a missing extra."""
+        """Join the processes that were launched, or be the only one.
+
+        Errors: E0802; UsageError for a missing extra, and for settings that do not go together.
+        """
+        sharded = config.fsdp or os.environ.get("ACCELERATE_USE_FSDP", "false").lower() == "true"
+        if config.optimize and sharded:
+            raise UsageError(
+                "`--optimize` has no form for weights that are shared out over the processes",
+                "leave out `--optimize`, or shard nothing",
+            )
         device = choose_device(config.device)
         world = int(os.environ.get("WORLD_SIZE", "1"))
         if world > 1 and device.index is not None:
@@ -57,14 +68,13 @@ class Engine:
         if world > 1:
             device = accelerator.device
         half = config.amp and config.amp_dtype == "float16"
-        launched = os.environ.get("ACCELERATE_USE_FSDP", "false").lower() == "true"
         return cls(
             config=config,
             accelerator=accelerator,
             device=device,
             share=Share(accelerator.process_index, accelerator.num_processes),
             scaler=torch.amp.GradScaler(device.type, enabled=half),
-            sharded=(config.fsdp or launched) and accelerator.num_processes > 1,
+            sharded=sharded and accelerator.num_processes > 1,
         )
 
     @property
@@ -82,7 +92,16 @@ class Engine:
         return context
 
     def prepare(self, model: nn.Module) -> nn.Module:
-        """Move ``model`` to its device in place and return it as it is to be called in training."""
+        """Move ``model`` to its device in place and return it as it is to be called in training.
+
+        Errors: UsageError where the network cannot have what the settings ask for.
+        """
+        if self.config.channels_last and self.device.type == "cpu" and not may_be_last(model):
+            raise UsageError(
+                "with the channels last, torch's gradient of a 1x1 convolution with a stride writes past its "
+                "memory for fewer than 16 channels",
+                "leave out `--channels-last`, or make the stages wider",
+            )
         model.to(self.device)
         if self.config.channels_last:
             model.to(memory_format=torch.channels_last)
@@ -90,6 +109,8 @@ class Engine:
             synchronize(model)
         if self.config.torchcompile:
             model.compile()
+        if self.config.optimize:
+            model = optimize(model)
         if self.sharded:
             self.single = _shard(model)
             return model

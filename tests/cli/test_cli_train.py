@@ -76,6 +76,15 @@ def test_what_the_backward_pass_keeps_does_not_change_the_result(folder: Path) -
     assert "unknown backpropagation `revolve`" in result.stderr
 
 
+def test_the_optimised_network_is_a_setting_of_the_run(folder: Path) -> None:
+    result = invoke("zoo/resnet", *ARGUMENTS, "--optimize", "-o", "a")
+    assert result.exit_code == 0, result.output
+    assert json.loads((folder / "a" / "run.json").read_text())["config"]["optimize"] is True
+    result = invoke("zoo/resnet", *ARGUMENTS, "--optimize", "--torchcompile")
+    assert result.exit_code == 2
+    assert "give one of `--optimize` and `--torchcompile`" in result.stderr
+
+
 def test_options_come_from_a_file_and_the_command_line_wins(folder: Path) -> None:
     text = 'epochs = 2\nopt = "adamw"\nbatch-size = 32\nset = ["k=1/2"]\nmodel_ema = true\n'
     (folder / "run.toml").write_text(text, encoding="utf-8")

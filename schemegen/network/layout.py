@@ -1,0 +1,24 @@
+"""Whether the convolutions of a network may run on images with the channels last."""
+
+from __future__ import annotations
+
+from torch import nn
+
+__all__ = ["may_be_last"]
+
+BLOCK = 16
+
+
+def may_be_last(network: nn.Module) -> bool:
+    """Return whether torch can train a network on a processor with the channels of images last.
+
+    The gradient of a kernel of one pixel with a stride writes past its work space there, where the images have
+    fewer channels than one block, 8 or 16 (oneDNN issue 6035, in torch 2.14).
+    """
+    return not any(
+        isinstance(layer, nn.Conv2d)
+        and set(layer.kernel_size) == {1}
+        and max(layer.stride) > 1
+        and layer.in_channels < BLOCK
+        for layer in network.modules()
+    )
