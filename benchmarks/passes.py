@@ -16,8 +16,9 @@ from torch import Tensor, fx, nn
 
 import schemegen
 from benchmarks import vanishing
-from benchmarks.harness import Options, Report, interleaved, ratios, setting
+from benchmarks.harness import Options, Report, interleaved, missing, ratios, setting
 from schemegen.backends.adjoint import with_adjoint
+from schemegen.backends.exports import exported_program, onnx_bytes
 from schemegen.backends.functional import Functional, functional
 from schemegen.backends.inplace import reuse
 from schemegen.backends.optimized import places
@@ -26,7 +27,7 @@ from schemegen.network.blocks import Mlp, Preact
 from schemegen.sources import zoo_file
 
 QUESTION = "What does each pass of schemegen.optimize bring?"
-LOOP, WIDE = "loop by hand", "+ channels last"
+LOOP, WIDE, ONNX = "loop by hand", "+ channels last", "form onnx, onnxruntime"
 VECTORS = """
 network n {{
   input: shape [{width}], classes 10
@@ -248,7 +249,7 @@ def large(report: Report, options: Options) -> None:
     )  # fmt: skip
     inference = report.table(
         f"Inference of a stage of {steps} steps of convolutions",
-        "scheme", "width, size, batch", "as emitted", WIDE, "optimize", 'mode="inference"',
+        "scheme", "width, size, batch", "as emitted", WIDE, "optimize", 'mode="inference"', ONNX,
     )  # fmt: skip
     for scheme in ("euler",) if options.quick else ("euler", "lm_resnet", "rk4"):
         for width, size, batch in shapes if scheme == "euler" else shapes[:1]:
@@ -271,8 +272,33 @@ def large(report: Report, options: Options) -> None:
                 module.eval()
             named["frozen"] = schemegen.optimize(own, mode="inference")
             runs = {n: timed(c, [], given.get(n, x), False) for n, c in named.items()}
+            export = exported(own, x)
+            if not isinstance(export, str):
+                runs[ONNX] = export
             found = ratios(interleaved(runs, options.number(15)), LOOP)
-            inference.rows.append([scheme, name, *list(found.values())[1:]])
+            said = {ONNX: export} if isinstance(export, str) else {}
+            inference.rows.append([scheme, name, *list({**found, **said}.values())[1:]])
+
+
+def exported(network: nn.Module, x: Tensor) -> Callable[[], object] | str:
+    """Return a run of the exported network in onnxruntime, or why there is none."""
+    if (absent := missing("onnx", "onnxscript", "onnxruntime")) is not None:
+        return absent
+    if x.device.type != "cpu":
+        return "on the CPU only"
+    import onnxruntime
+
+    settings = onnxruntime.SessionOptions()
+    settings.intra_op_num_threads = torch.get_num_threads()
+    model = onnx_bytes(exported_program(network, tuple(x.shape[1:])))
+    session = onnxruntime.InferenceSession(model, settings)
+    given = {session.get_inputs()[0].name: x.numpy()}
+    with torch.no_grad():
+        wanted = network(x)
+    torch.testing.assert_close(
+        torch.from_numpy(session.run(None, given)[0]), wanted, atol=1e-5, rtol=1e-5
+    )
+    return lambda: session.run(None, given)
 
 
 def run(options: Options) -> Report:
