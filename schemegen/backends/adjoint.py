@@ -23,6 +23,7 @@ from schemegen.backends.cotangents import Scaled, Tape
 from schemegen.backends.inplace import accumulate, reuse
 from schemegen.backends.vjp import NORM, PULLBACKS, by_autograd, known, split
 from schemegen.network.adjoint import NEAR, SMALL, Adjoint, Pair
+from schemegen.network.noise import DRAWS
 
 __all__ = ["with_adjoint"]
 
@@ -165,6 +166,8 @@ def pair(run: Run, needed: tuple[bool, ...], size: int) -> Pair:
     for node in [node for node, copy in tape.saved.items() if not copy.users]:
         tape.graph.erase_node(tape.saved.pop(node))
     kept = [node for node in tape.saved if node not in given]
+    draws = [node for node in run.graph.nodes if node.target in DRAWS]
+    kept += [node for node in draws if node not in kept]
     places = [given[node] for node in tape.saved if node in given]
     places += [i for i, asks in enumerate(needed) if asks and i not in places]
     order = [*(run.given[i] for i in places), *kept]
@@ -180,7 +183,8 @@ def pair(run: Run, needed: tuple[bool, ...], size: int) -> Pair:
     asked = tuple(index for index, asks in enumerate(needed) if asks)
     count = len(run.leaving)
     others = tuple(index for index in range(len(needed)) if index not in places)
-    return Pair(runnable(forward), runnable(tape.graph), count, tuple(places), others, asked)
+    ways = runnable(forward), runnable(tape.graph)
+    return Pair(*ways, count, tuple(places), others, asked, tuple(map(kept.index, draws)))
 
 
 def copied(graph: fx.Graph) -> fx.Graph:
@@ -193,7 +197,7 @@ def reached(graph: fx.Graph, start: Iterable[fx.Node]) -> set[fx.Node]:
     """Return the nodes that depend on some."""
     found = set(start)
     for node in graph.nodes:
-        if found.intersection(node.all_input_nodes):
+        if node.target not in DRAWS and found.intersection(node.all_input_nodes):
             found.add(node)
     return found
 
@@ -209,10 +213,14 @@ def reorder(tape: Tape, order: Sequence[fx.Node]) -> None:
 
 
 def without_traces(graph: fx.Graph, leaving: Sequence[fx.Node]) -> fx.Graph:
-    """Return a run that leaves all buffers alone, for autograd to follow."""
+    """Return a run that leaves all buffers alone and is given what it drew, for autograd to follow."""
     result = fx.Graph()
-    made: dict[fx.Node, fx.Node] = {}
+    given = [node for node in graph.nodes if node.op == "placeholder"]
+    given += [node for node in graph.nodes if node.target in DRAWS]
+    made = {node: result.placeholder(node.name) for node in given}
     for node in graph.nodes:
+        if node in made:
+            continue
         if node.target == "add_":
             continue
         made[node] = result.node_copy(node, made.__getitem__)

@@ -10,12 +10,14 @@ import torch
 from torch import Tensor, fx, nn
 from torch.nn import functional as F  # noqa: N812
 
+from schemegen.backends.annotating import applied
 from schemegen.backends.composing import FRONT
 from schemegen.backends.costs import TYPICAL, cheapest, forms
-from schemegen.backends.functional import applied, functional
+from schemegen.backends.functional import functional
 from schemegen.backends.inplace import accumulate
 from schemegen.backends.optimized import OptimizedNetwork
 from schemegen.backends.rewrites import alike, into_layer
+from schemegen.network.noise import drawn
 from schemegen.network.solvers import evaluate
 
 __all__ = ["frozen"]
@@ -200,7 +202,7 @@ class _Constants:
                     continue
                 root.add_module(node.name, self.modules[node])
                 made[node] = graph.get_attr(node.name)
-            elif node.target is evaluate and node.args[0].op == "placeholder":
+            elif node.target in (evaluate, drawn) and node.args[0].op == "placeholder":
                 module, *arguments = node.args
                 args = fx.map_arg(tuple(arguments), made.__getitem__)
                 made[node] = graph.call_module(module.name, args)

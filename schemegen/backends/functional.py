@@ -7,7 +7,6 @@ and called. Layers that behave differently in training are written for the mode 
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,13 +15,18 @@ import torch
 from torch import Tensor, fx, nn
 from torch.nn import functional as F  # noqa: N812
 
+from schemegen.backends.annotating import annotate
 from schemegen.network import blocks, layers
+from schemegen.network.noise import Drop, Noise, Power, drawn, drawn_factor
 from schemegen.network.solvers import evaluate
 from schemegen.network.transformer import strided
 
-__all__ = ["Functional", "applied", "functional", "observed"]
+__all__ = ["Functional", "functional", "observed"]
 
-TRACED = (*blocks.BLOCKS.values(), blocks.Projection, blocks.VectorProjection, layers.Sequence)
+TRACED = (
+    *blocks.BLOCKS.values(), blocks.InnerPreact, blocks.InnerBottleneck,
+    blocks.Projection, blocks.VectorProjection, layers.Sequence,
+)  # fmt: skip
 PARTS = {blocks.preactivate: "preactivate", blocks.transform: "transform"}
 HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
 
@@ -76,7 +80,7 @@ class _Writer:
             self.origin = node
             self.made[node] = self.write(node)
         self.graph.lint()
-        annotate(self.module, self.result)
+        annotate(self.module, self.graph, self.result.values)
         return self.result
 
     def write(self, node: fx.Node) -> fx.Node:
@@ -129,6 +133,11 @@ class _Writer:
                 if inner is not None:
                     self.result.flat[path] = self.result.modes[path] = module
                     return self.inline(path, inner, args[0])
+            elif isinstance(module, Noise | Power) and not any(
+                isinstance(item, fx.Node) for item in args[1:]
+            ):
+                self.result.flat[path] = module
+                return self.emit(drawn, self.value(path), *args)
         self.result.ordered |= any(map(draws_in_order, module.modules()))
         function = evaluate if method == "forward" else getattr(blocks, method)
         return self.emit(function, self.value(path), *args)
@@ -266,6 +275,18 @@ def _dropout(to: _Writer, path: str, layer: nn.Dropout, args: Args) -> fx.Node:
     return to.emit(F.dropout, to.graph.call_method("contiguous", (x,)), layer.p, True)
 
 
+def _drop(to: _Writer, path: str, layer: Drop, args: Args) -> fx.Node | None:
+    noise = f"{path}.noise"
+    x: fx.Node = args[0]
+    if observed(layer.noise):
+        return None
+    to.result.flat[noise] = to.result.modes[noise] = layer.noise
+    if not layer.noise.drawing():
+        return x
+    factor = to.emit(drawn_factor, to.value(noise), x, *layer.arguments)
+    return to.emit(torch.mul, x, factor)
+
+
 def _pointwise(function: Callable[..., Any]) -> Callable[..., fx.Node]:
     def write(to: _Writer, path: str, layer: nn.Module, args: Args) -> fx.Node:
         return to.emit(function, args[0])
@@ -293,6 +314,7 @@ LAYERS: Mapping[type[nn.Module], Callable[..., fx.Node | None]] = {
     nn.BatchNorm2d: _batch_norm,
     blocks.StageBatchNorm: _stage_norm,
     nn.Dropout: _dropout,
+    Drop: _drop,
     nn.ReLU: _pointwise(torch.relu),
     nn.Tanh: _pointwise(torch.tanh),
     nn.Sigmoid: _pointwise(torch.sigmoid),
@@ -301,83 +323,3 @@ LAYERS: Mapping[type[nn.Module], Callable[..., fx.Node | None]] = {
     layers.Flat: _flat,
 }
 """How a layer is written as a function; None where its settings are not covered."""
-
-
-# --- shapes -------------------------------------------------------------------------------------------
-
-POINTWISE = frozenset(
-    {
-        torch.relu, torch.tanh, torch.sigmoid, F.batch_norm, F.dropout,
-        torch.add, torch.sub, torch.mul, operator.add, operator.sub, operator.mul, operator.truediv,
-    }
-)  # fmt: skip
-
-
-def annotate(module: nn.Module, written: Functional) -> None:
-    """Note the shape of each node: ``own`` of what depends on values alone, ``shape`` of a sample otherwise."""
-    known: dict[fx.Node, Tensor] = {}
-    for path, node in written.values.items():
-        found = operator.attrgetter(path)(module)
-        node.meta.pop("shape", None)
-        if isinstance(found, Tensor):
-            known[node] = torch.empty_like(found, device="meta")
-    for node in written.graph.nodes:
-        inputs = node.all_input_nodes
-        if node.op not in ("call_function", "call_method") or node.target in (evaluate, "add_"):
-            continue
-        if inputs and known.keys() >= set(inputs):
-            known[node] = applied(node, known)
-            node.meta.pop("shape", None)
-        elif "shape" not in node.meta and inputs:
-            shape = shape_of(node, known)
-            if shape is not None:
-                node.meta["shape"] = shape
-    for node, value in known.items():
-        node.meta["own"] = tuple(value.shape)
-
-
-def applied(node: fx.Node, known: Mapping[fx.Node, Tensor]) -> Tensor:
-    """Return what a node computes of values that are known."""
-    args = fx.map_arg(node.args, known.__getitem__)
-    options = fx.map_arg(node.kwargs, known.__getitem__)
-    with torch.no_grad():
-        if node.op == "call_method":
-            first, *rest = args
-            result: Tensor = getattr(first, str(node.target))(*rest, **options)
-            return result
-        return node.target(*args, **options)  # type: ignore[no-any-return, operator]
-
-
-def shape_of(node: fx.Node, known: Mapping[fx.Node, Tensor]) -> tuple[int, ...] | None:
-    """Return the shape of a sample after a layer, None where it is not known."""
-    before = {item.meta.get("shape") for item in node.all_input_nodes if item not in known}
-    shape = before.pop()
-    if before or shape is None:
-        return None
-    if node.target in POINTWISE:
-        wide = any(known[item].dim() > len(shape) for item in node.all_input_nodes if item in known)
-        return None if wide else shape
-    weight = node.args[1] if len(node.args) > 1 else None
-    if node.target is strided:
-        return (shape[0], *(-(-size // weight) for size in shape[1:]))
-    if not isinstance(weight, fx.Node) or weight not in known:
-        return None
-    width, *size = known[weight].shape
-    if node.target is F.linear:
-        return (*shape[:-1], width)
-    if node.target is F.conv_transpose2d:
-        inner, *size = size
-        *_, extra, groups, _ = node.args
-        pairs = [as_pair(node.args[place]) for place in (3, 4, 7)]
-        grid = zip(shape[1:], size, *pairs, as_pair(extra), strict=True)
-        grown = ((n - 1) * s - 2 * p + d * (k - 1) + 1 + e for n, k, s, p, d, e in grid)
-        return (inner * groups, *grown)  # type: ignore[operator, arg-type]
-    if node.target is F.conv2d and not isinstance(node.args[4], str):
-        stride, padding, dilation = (as_pair(item) for item in node.args[3:6])
-        grid = zip(shape[1:], size[1:], stride, padding, dilation, strict=True)
-        return (width, *((n + 2 * p - d * (k - 1) - 1) // s + 1 for n, k, s, p, d in grid))
-    return None
-
-
-def as_pair(value: Any) -> tuple[int, int]:
-    return (value, value) if isinstance(value, int) else tuple(value)

@@ -10,17 +10,19 @@ import torch
 from torch import fx
 from torch.nn import functional as F  # noqa: N812
 
+from schemegen.backends.annotating import as_pair
 from schemegen.backends.cotangents import Product, Scaled, Tape
-from schemegen.backends.functional import as_pair
 from schemegen.backends.pointwise import POINTWISE, Pullback
+from schemegen.backends.weights import METHODS, OF_WEIGHTS
+from schemegen.network import functions
 from schemegen.network.adjoint import (
     MANY,
     mean_spread,
     pulled_back,
     spread_grid,
-    spread_rows,
     weighted,
 )
+from schemegen.network.noise import DRAWS
 from schemegen.network.transformer import strided
 
 __all__ = ["NORM", "PULLBACKS", "by_autograd", "known", "split"]
@@ -37,7 +39,7 @@ def known(node: fx.Node) -> bool:
             or (node.target is torch.mean and node.args[1:] == ((2, 3),))
             or (node.target in (torch.add, torch.sub) and set(node.kwargs) == {"alpha"})
         )
-    if node.target in OF_WEIGHTS and "own" not in node.meta:
+    if node.target in METHODS and "own" not in node.meta:
         return False
     return node.target in PULLBACKS or node.target in BY_AUTOGRAD
 
@@ -142,32 +144,6 @@ def weighted_sum(tape: Tape, node: fx.Node, g: Scaled) -> None:
         passed(tape, value, Scaled(g.factor * factor, g.node))
 
 
-def mm(tape: Tape, node: fx.Node, g: Scaled) -> None:
-    """A product of weights."""
-    every: tuple[Any, ...] = node.args
-    left, right = every
-    if tape.wants(left):
-        tape.add(left, Product(g.factor, g.node, tape.emit(torch.t, tape.value(right))))
-    if tape.wants(right):
-        tape.add(right, Product(g.factor, tape.emit(torch.t, tape.value(left)), g.node))
-
-
-def mv(tape: Tape, node: fx.Node, g: Scaled) -> None:
-    """A matrix of weights on a vector of weights."""
-    every: tuple[Any, ...] = node.args
-    matrix, vector = every
-    tape.give(matrix, g.factor, torch.outer, g.node, tape.value(vector))
-    if tape.wants(vector):
-        tape.give(vector, g.factor, torch.mv, tape.emit(torch.t, tape.value(matrix)), g.node)
-
-
-def over_rows(tape: Tape, node: fx.Node, g: Scaled) -> None:
-    """A matrix of weights summed over its rows."""
-    matrix: Any = node.args[0]
-    if tape.wants(matrix):
-        tape.give(matrix, g.factor, spread_rows, g.node, matrix.meta["own"])
-
-
 def type_as(tape: Tape, node: fx.Node, g: Scaled) -> None:
     passed(tape, node.args[0], g)
 
@@ -243,19 +219,6 @@ def thinned(tape: Tape, node: fx.Node, g: Scaled) -> None:
         tape.add(x, Scaled(g.factor, found))
 
 
-def transpose(tape: Tape, node: fx.Node, g: Scaled) -> None:
-    tape.give(node.args[0], g.factor, torch.transpose, g.node, *node.args[1:])
-
-
-def flip(tape: Tape, node: fx.Node, g: Scaled) -> None:
-    tape.give(node.args[0], g.factor, torch.flip, g.node, node.args[1:])
-
-
-def view(tape: Tape, node: fx.Node, g: Scaled) -> None:
-    weight: Any = node.args[0]
-    tape.give(weight, g.factor, torch.reshape, g.node, weight.meta["own"])
-
-
 def mean(tape: Tape, node: fx.Node, g: Scaled) -> None:
     tape.give(node.args[0], g.factor, mean_spread, g.node, tape.value(node.args[0]))
 
@@ -265,6 +228,13 @@ def flatten(tape: Tape, node: fx.Node, g: Scaled) -> None:
     if tape.wants(x):
         shaped = tape.graph.call_method("reshape_as", (g.node, tape.value(x)))
         tape.add(x, Scaled(g.factor, shaped))
+
+
+def rescale(tape: Tape, node: fx.Node, g: Scaled) -> None:
+    value, forward, backward = node.args
+    tape.give(value, g.factor, torch.mul, g.node, tape.value(backward))
+    if tape.wants(forward):
+        tape.give(forward, g.factor, torch.mul, g.node, tape.value(value))
 
 
 def cat(tape: Tape, node: fx.Node, g: Scaled) -> None:
@@ -307,9 +277,6 @@ def by_autograd(tape: Tape, node: fx.Node, g: Scaled) -> None:
         taken(tape, found, tuple(node.args[i] for i in active), g.factor)
 
 
-OF_WEIGHTS: Mapping[Any, Pullback] = {"transpose": transpose, "flip": flip, "view": view}
-"""Methods that are known on weights alone: there the shape of the argument is known."""
-
 PULLBACKS: Mapping[Any, Pullback] = {
     **POINTWISE,
     F.linear: linear,
@@ -328,21 +295,20 @@ PULLBACKS: Mapping[Any, Pullback] = {
     torch.addcmul: addcmul,
     torch.lerp: lerp,
     torch.neg: neg,
-    torch.mm: mm,
-    torch.mv: mv,
-    torch.sum: over_rows,
+    **OF_WEIGHTS,
     weighted: weighted_sum,
     "type_as": type_as,
-    **OF_WEIGHTS,
     torch.mean: mean,
     torch.flatten: flatten,
+    functions.rescale: rescale,
     torch.cat: cat,
     operator.getitem: getitem,
     torch.split: nothing,
+    **dict.fromkeys(DRAWS, nothing),
     torch.zeros_like: nothing,
     "add_": nothing,
 }
 """By the function of a node, or the name of its method."""
 
-BY_AUTOGRAD = frozenset({torch.clamp, torch.minimum, torch.maximum, operator.pow})
+BY_AUTOGRAD = frozenset({torch.clamp, torch.minimum, torch.maximum, torch.std, operator.pow})
 """Functions of coefficients that few networks call: autograd pulls each back by itself."""

@@ -36,7 +36,7 @@ class Pair:
     """``forward(*inputs) -> (*outputs, *kept)`` and ``backward(*cotangents, *saved) -> gradients``.
 
     ``saved`` are the inputs at ``places`` and what was ``kept``; ``others`` are the remaining inputs. Gradients
-    are those of the inputs at ``active``.
+    are those of the inputs at ``active``. What was drawn is ``kept``, at ``draws``.
     """
 
     forward: Callable[..., tuple[Tensor, ...]]
@@ -45,6 +45,7 @@ class Pair:
     places: tuple[int, ...]
     others: tuple[int, ...]
     active: tuple[int, ...]
+    draws: tuple[int, ...]
 
 
 class Pairs(Protocol):
@@ -54,7 +55,7 @@ class Pairs(Protocol):
         """Return the pair for states of up to ``size`` numbers, a power of 2."""
 
     def plain(self, *inputs: Tensor) -> tuple[Tensor, ...]:
-        """Run the function so that autograd can follow, leaving all buffers alone."""
+        """Run the function on inputs and what it drew, so that autograd can follow; buffers stay as they are."""
 
 
 class Adjoint(torch.autograd.Function):
@@ -79,10 +80,11 @@ class Adjoint(torch.autograd.Function):
         pair: Pair = ctx.pair
         saved = ctx.saved_tensors
         result: list[Tensor | None] = [None] * (ctx.count + 1)
-        if torch.is_grad_enabled():
-            found = again(ctx, saved[: len(pair.places)], cotangents)
-        else:
-            found = pair.backward(*cotangents, *saved)
+        found = (
+            again(ctx, saved, cotangents)
+            if torch.is_grad_enabled()
+            else pair.backward(*cotangents, *saved)
+        )
         for place, gradient in zip(pair.active, found, strict=True):
             result[place + 1] = gradient
         return tuple(result)
@@ -93,8 +95,10 @@ def again(
 ) -> tuple[Tensor | None, ...]:
     """Return the gradients as a graph that can be differentiated once more."""
     pair: Pair = ctx.pair
-    inputs: dict[int, Tensor] = {**dict(ctx.others), **dict(zip(pair.places, saved, strict=True))}
-    outputs = ctx.pairs.plain(*(inputs[place] for place in range(ctx.count)))
+    known, kept = saved[: len(pair.places)], saved[len(pair.places) :]
+    inputs: dict[int, Tensor] = {**dict(ctx.others), **dict(zip(pair.places, known, strict=True))}
+    draws = (kept[place] for place in pair.draws)
+    outputs = ctx.pairs.plain(*(inputs[place] for place in range(ctx.count)), *draws)
     followed = [(y, g) for y, g in zip(outputs, cotangents, strict=True) if y.requires_grad]
     return torch.autograd.grad(
         [y for y, _ in followed],

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.autograd.function import FunctionCtx
 
 __all__ = [
+    "DRAWS",
     "NOISES",
     "Absent",
     "Bernoulli",
@@ -20,6 +21,8 @@ __all__ = [
     "Rademacher",
     "Uniform",
     "Wiener",
+    "drawn",
+    "drawn_factor",
 ]
 
 
@@ -232,6 +235,19 @@ class Drop(nn.Module):
             return x
         return x * self.noise.factor(self.noise(x, *self.arguments), *self.arguments)
 
+
+def drawn(noise: nn.Module, x: Tensor, *arguments: float) -> Tensor:
+    """Return what a noise with known arguments draws for ``x``, of whose values it does not depend."""
+    return noise(x, *arguments)  # type: ignore[no-any-return]
+
+
+def drawn_factor(noise: Noise, x: Tensor, *arguments: float) -> Tensor:
+    """Return a draw for ``x`` as a factor of mean 1."""
+    return noise.factor(drawn(noise, x, *arguments), *arguments)
+
+
+DRAWS = frozenset({drawn, drawn_factor})
+"""Functions whose result has no gradient in their arguments."""
 
 NOISES: dict[str, type[Noise]] = {
     "wiener": Wiener,

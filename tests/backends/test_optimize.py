@@ -213,8 +213,9 @@ def test_frozen_weights_and_inputs_without_gradient() -> None:
     assert not fast(x).requires_grad
 
 
-def test_gradients_of_gradients_are_those_of_autograd() -> None:
-    network = of("rk2", "mlp").train()
+@pytest.mark.parametrize("scheme", ["rk2", "dropout", "milstein"])
+def test_gradients_of_gradients_are_those_of_autograd(scheme: str) -> None:
+    network = of(scheme, "mlp").train()
     found = []
     for module in (network, schemegen.optimize(copy.deepcopy(network))):
         torch.manual_seed(0)
@@ -379,7 +380,13 @@ def test_the_last_evaluation_of_a_step_is_the_first_of_the_next() -> None:
     check(network)
 
 
-@pytest.mark.parametrize("scheme", ["antisymmetric_net", "hamiltonian", "midpoint_net"])
+@pytest.mark.parametrize(
+    "scheme",
+    [
+        "antisymmetric_net", "hamiltonian", "midpoint_net", "dropout", "dropout_inner", "en_resnet",
+        "milstein", "gaussian_noise_sample", "shake_shake",
+    ],
+)  # fmt: skip
 def test_the_backward_pass_of_every_block_is_written(scheme: str) -> None:
     _, graph = with_adjoint(functional.functional(of(scheme, "tiny")).graph)
     assert next(node.op for node in graph.nodes if node.op.startswith("call")) == "call_module"
