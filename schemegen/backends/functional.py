@@ -17,6 +17,7 @@ from torch.nn import functional as F  # noqa: N812
 
 from schemegen.backends.annotating import annotate
 from schemegen.network import blocks, layers
+from schemegen.network.layout import may_be_last
 from schemegen.network.noise import Drop, Noise, Power, drawn, drawn_factor
 from schemegen.network.solvers import evaluate
 from schemegen.network.transformer import strided
@@ -36,7 +37,8 @@ class Functional:
     """``graph(*inputs, *values) -> outputs``, its ``values`` found in the network by path.
 
     ``flat`` are the modules that are no longer called, ``modes`` those of them whose mode decided what was
-    written. ``ordered``: a module that is called may draw numbers in the order that a tensor has in memory.
+    written. ``ordered``: a module that is called needs the order that a tensor has in memory: it may draw numbers
+    in it, or cannot be trained in another.
     """
 
     graph: fx.Graph
@@ -138,7 +140,8 @@ class _Writer:
             ):
                 self.result.flat[path] = module
                 return self.emit(drawn, self.value(path), *args)
-        self.result.ordered |= any(map(draws_in_order, module.modules()))
+        fixed = any(map(draws_in_order, module.modules())) or not may_be_last(module)
+        self.result.ordered |= fixed
         function = evaluate if method == "forward" else getattr(blocks, method)
         return self.emit(function, self.value(path), *args)
 
@@ -238,7 +241,7 @@ def _conv(to: _Writer, path: str, layer: nn.Conv2d, args: Args) -> fx.Node | Non
     bias = None if layer.bias is None else to.value(f"{path}.bias")
     x, stride = args[0], layer.stride
     if layer.kernel_size == (1, 1) and stride[0] == stride[1] > 1 and layer.padding == (0, 0):
-        # oneDNN writes out of bounds where it pulls such a layer back channels-last (torch 2.14, few channels)
+        # such a layer cannot be pulled back channels-last where it has few channels: see may_be_last
         x, stride = to.emit(strided, x, stride[0]), (1, 1)
     more = (stride, layer.padding, layer.dilation, layer.groups)
     return to.emit(F.conv2d, x, to.value(f"{path}.weight"), bias, *more)

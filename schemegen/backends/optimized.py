@@ -46,7 +46,7 @@ class Flat:
         self.sizes = list(map(len, self.bodies))
         self.modal = list(written.modes.values())
         self.modes = list(map(MODE, self.modal))
-        self.last = not written.ordered and may_be_last(root)
+        self.ordered = written.ordered
         self.normed = any(isinstance(module, NORMS) and module.training for module in self.modal)
         self.plain = runnable(written.graph)
         self.codes = [Code(graph) for graph in forms(written.graph)]
@@ -62,7 +62,7 @@ class Flat:
         )
 
     def __call__(self, x: Tensor) -> Any:
-        if x.dim() == 4 and self.last:
+        if x.dim() == 4 and not self.ordered:
             x = x.contiguous(memory_format=torch.channels_last)
         values = map(getitem, self.owners, self.keys)
         if torch.is_autocast_enabled(x.device.type):
@@ -150,7 +150,7 @@ class Flats:
 def optimized(network: fx.GraphModule) -> OptimizedNetwork:
     """Return a network that runs flat, with the modules, parameters and buffers of ``network`` itself.
 
-    Kernels of convolutions are laid out channels-last, in place, where torch can train with that.
+    Kernels of convolutions are laid out channels-last, in place, where torch can train the network with that.
     """
     result = OptimizedNetwork(network, network.graph, type(network).__name__)
     result.meta.update(network.meta)

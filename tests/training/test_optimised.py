@@ -107,3 +107,23 @@ def test_what_does_not_go_together_with_an_optimised_network(
     monkeypatch.setenv("ACCELERATE_USE_FSDP", launched)
     with pytest.raises(UsageError, match=message):
         train(generated("resnet"), config(epochs=1, optimize=True, **given))
+
+
+def test_a_projection_that_is_called_is_not_given_channels_last() -> None:
+    text = (
+        zoo_file("resnet").read_text()
+        + """
+    network n {
+      input: shape [3, 8, 8], classes 10
+      stem: conv(3), width 4
+      stage: width 4, steps 1
+      stage: width 8, steps 1, stride 2
+      head: avgpool, linear
+    }"""
+    )
+    network = schemegen.build(text)
+    seen = []
+    projection = next(m for m in network.modules() if isinstance(m, nn.Conv2d) and m.stride[0] > 1)
+    projection.register_forward_hook(lambda _m, given, _y: seen.append(given[0]))
+    schemegen.optimize(network)(torch.randn(2, 3, 8, 8))
+    assert seen[0].is_contiguous()
