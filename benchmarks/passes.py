@@ -20,7 +20,7 @@ from benchmarks.harness import Options, Report, interleaved, missing, ratios, se
 from schemegen.backends.adjoint import with_adjoint
 from schemegen.backends.exports import exported_program, onnx_bytes
 from schemegen.backends.functional import Functional, functional
-from schemegen.backends.inplace import reuse
+from schemegen.backends.inplace import accumulate, reuse
 from schemegen.backends.optimized import places
 from schemegen.backends.rewrites import interpolate, share
 from schemegen.network.blocks import Mlp, Preact
@@ -151,9 +151,11 @@ def by_pass(own: fx.GraphModule, backward: bool) -> dict[str, Call]:
     if backward:
         result["+ adjoint"] = called(own, written, compiled(*with_adjoint(written.graph)))
     else:
-        graph = copy.deepcopy(written.graph)
-        reuse(graph)
-        result["+ in place"] = called(own, written, compiled(nn.Module(), graph))
+        for name, passes in (("+ in place", (reuse,)), ("+ add in place", (accumulate, reuse))):
+            graph = copy.deepcopy(written.graph)
+            for change in passes:
+                change(graph)
+            result[name] = called(own, written, compiled(nn.Module(), graph))
     result["optimize (+ composed)"] = schemegen.optimize(own)
     return result
 
