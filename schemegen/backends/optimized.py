@@ -19,7 +19,7 @@ from schemegen.backends.execution import NetworkError, SchemeNetwork, failing_pl
 from schemegen.backends.functional import HOOKS, Functional, functional, observed
 from schemegen.backends.inplace import accumulate, reuse
 from schemegen.network.blocks import StageBatchNorm
-from schemegen.network.layout import may_be_last
+from schemegen.network.layout import flattens, may_be_last
 
 __all__ = ["OptimizedNetwork", "optimized"]
 
@@ -46,7 +46,7 @@ class Flat:
         self.sizes = list(map(len, self.bodies))
         self.modal = list(written.modes.values())
         self.modes = list(map(MODE, self.modal))
-        self.ordered = written.ordered
+        self.ordered = written.ordered or flattens(root)
         self.normed = any(isinstance(module, NORMS) and module.training for module in self.modal)
         self.plain = runnable(written.graph)
         self.codes = [Code(graph) for graph in forms(written.graph)]
@@ -150,11 +150,13 @@ class Flats:
 def optimized(network: fx.GraphModule) -> OptimizedNetwork:
     """Return a network that runs flat, with the modules, parameters and buffers of ``network`` itself.
 
-    Kernels of convolutions are laid out channels-last, in place, where torch can train the network with that.
+    Kernels of convolutions are laid out channels-last, in place, where torch can train the network with that and
+    no solver makes images vectors.
     """
     result = OptimizedNetwork(network, network.graph, type(network).__name__)
     result.meta.update(network.meta)
-    for parameter in result.parameters() if may_be_last(result) else ():
+    last = may_be_last(result) and not flattens(result)
+    for parameter in result.parameters() if last else ():
         if parameter.dim() == 4:
             parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
     return result

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from torch import nn
 
-__all__ = ["may_be_last"]
+from schemegen.network.solvers import Solver
+
+__all__ = ["flattens", "may_be_last"]
 
 BLOCK = 16
 
@@ -22,3 +24,11 @@ def may_be_last(network: nn.Module) -> bool:
         and layer.in_channels < BLOCK
         for layer in network.modules()
     )
+
+
+def flattens(network: nn.Module) -> bool:
+    """Return whether a network solves equations: its solvers take images as one vector.
+
+    That is a view of an image as it comes, a copy of one with its channels last, in every iteration.
+    """
+    return any(isinstance(item, Solver) for item in network.modules())

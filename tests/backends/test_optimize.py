@@ -22,6 +22,7 @@ from schemegen.backends.inplace import reuse
 from schemegen.backends.rewrites import interpolate, share
 from schemegen.diagnostics import SchemeError, Source, UsageError
 from schemegen.network.adjoint import linear_gradients
+from schemegen.network.noise import Noise
 from schemegen.network.solvers import Solver
 from schemegen.network.transformer import strided
 from schemegen.resources import resource_dir
@@ -239,6 +240,15 @@ def changed(network: nn.Module, change: Callable[[nn.Module], object]) -> None:
     same(outcome(network), outcome(fast))
 
 
+def test_the_mode_of_a_noise_inside_a_block_is_seen() -> None:
+    def started(network: nn.Module) -> None:
+        for module in network.modules():
+            if isinstance(module, Noise):
+                module.train()
+
+    changed(of("dropout_inner", "tiny").eval(), started)
+
+
 def block(network: nn.Module) -> nn.Module:
     return network.get_submodule("stage1.1.f")
 
@@ -284,6 +294,32 @@ def test_hooks_are_seen_only_as_long_as_they_are_there() -> None:
     handle.remove()
     torch.testing.assert_close(network(x), before)
     assert calls == [1]
+
+
+IMAGES = """
+network n {
+  input: shape [3, 6, 6], classes 2
+  stem: conv(3), width 8
+  stage: width 8, steps 2
+  head: relu, avgpool, linear
+}"""
+
+
+@pytest.mark.filterwarnings("ignore:.*stopped after")
+@pytest.mark.parametrize(("scheme", "expected"), [("euler", True), ("backward_euler", False)])
+def test_images_have_channels_last_unless_equations_are_solved(scheme: str, expected: bool) -> None:
+    text = (resource_dir("zoo") / "schemes" / f"{scheme}.scheme").read_text(encoding="utf-8")
+    network = schemegen.optimize(schemegen.build(from_text(text + IMAGES)).eval())
+    seen: list[bool] = []
+
+    def is_last(x: Tensor) -> Tensor:
+        seen.append(x.is_contiguous(memory_format=torch.channels_last))
+        return x
+
+    network.get_submodule("head.0").forward = is_last
+    network(torch.randn(2, 3, 6, 6))
+    is_last(network.get_parameter("stage1.0.f.conv2.weight"))
+    assert seen == [expected, expected]
 
 
 def test_it_shares_with_the_network_it_was_made_from() -> None:
