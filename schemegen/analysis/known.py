@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import hashlib
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -31,17 +33,18 @@ __all__ = ["known_or_new", "sources"]
 KIND = "analyses"
 LIBRARIES = ("sympy", "mpmath", "python-flint", "networkx", "numpy")
 FOLDERS = ("language", "series", "scheme", "step", "analysis")
+IMPORTED = time.time_ns()
 
 
 def known_or_new(scheme: Scheme, program: Program, *, order: int | None = None) -> Analysis:
     """Return the analysis that is kept of a scheme, or else analyse it; see ``analyze``."""
-    if MADE_BY is None or cache.folder() is None:
+    if cache.folder() is None or (maker := loaded()) is None:
         return new(scheme, program, order)
     try:
         data, places = scheme_data(scheme)
     except NotStorableError:
         return new(scheme, program, order)
-    key = hashlib.sha256(f"{MADE_BY}\n{order}\n{data}".encode()).hexdigest()
+    key = hashlib.sha256(f"{maker}\n{order}\n{data}".encode()).hexdigest()
     if (text := cache.read(KIND, key)) is not None:
         try:
             return read_analysis(text, places)
@@ -50,7 +53,7 @@ def known_or_new(scheme: Scheme, program: Program, *, order: int | None = None) 
     before = cut_offs()
     found = new(scheme, program, order)
     # A source that was edited since this process began is not the one that calculated.
-    if cut_offs() == before and made_by() == MADE_BY:
+    if cut_offs() == before and made_by() == maker:
         with suppress(NotStorableError):
             cache.write(KIND, key, written_analysis(found, places))
     return found
@@ -85,4 +88,15 @@ def made_by() -> str | None:
     return found.hexdigest()
 
 
-MADE_BY = made_by()
+@lru_cache(maxsize=1)
+def loaded() -> str | None:
+    """Return the hash of what this process calculates with, taken when it is first asked for.
+
+    None where it cannot be told: a source was written after this module was imported.
+    """
+    try:
+        if any(path.stat().st_mtime_ns > IMPORTED for path in sources()):
+            return None
+    except OSError:
+        return None
+    return made_by()

@@ -171,7 +171,7 @@ def test_another_scheme_or_order_is_another_entry(tmp_path: Path, kept: Path) ->
 def test_what_calculates_is_part_of_the_key(kept: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (scheme,) = schemes("rk2")
     study(scheme)
-    monkeypatch.setattr(known, "MADE_BY", "another version")
+    monkeypatch.setattr(known, "loaded", lambda: "another version")
     assert study(scheme).analysis.order == 2
     # The sources on disk are no longer those that this process has loaded: nothing is kept.
     assert len(entries(kept)) == 1
@@ -262,10 +262,30 @@ def test_an_analysis_needs_no_cache(
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("SCHEMEGEN_CACHE", str(tmp_path / "file"))
     assert study(scheme).analysis.order == 2
-    monkeypatch.setattr(known, "MADE_BY", None)
+    monkeypatch.setattr(known, "loaded", lambda: None)
     monkeypatch.setenv("SCHEMEGEN_CACHE", str(kept.parent))
     assert study(scheme).analysis.order == 2
     assert not entries(kept)
+
+
+def test_a_source_that_is_newer_than_the_process_is_not_what_calculates(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = tmp_path / "order.py"
+    source.write_text("ONE = 1\n")
+    monkeypatch.setattr(known, "sources", lambda: iter([source]))
+    found = []
+    for later in (-1, 1):
+        os.utime(source, ns=(0, known.IMPORTED + later * 10**9))
+        known.loaded.cache_clear()
+        found.append(known.loaded())
+    known.loaded.cache_clear()
+    assert found == [known.made_by(), None]
+
+
+def test_nothing_is_hashed_before_it_is_asked_for() -> None:
+    code = "import hashlib; hashlib.sha256 = None; import schemegen.analysis.known"
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 KNOWN = """

@@ -17,6 +17,16 @@ from schemegen.step.interpret import run
 from schemegen.step.program import Program
 from schemegen.step.shortened import shortened
 
+VERLET = """scheme verlet {
+  state x, v
+  drift f(x): block branch, weights network
+  step {
+    w = v[n] + 1/2*h*f(x[n])
+    x[n+1] = x[n] + h*w
+    v[n+1] = w + 1/2*h*f(x[n+1])
+  }
+  start: v zero
+}"""
 SOURCE = Source("case.scheme", "\n" * 40)
 SPAN = Span(SOURCE, 0, 1)
 

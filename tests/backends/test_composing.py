@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 import pytest
 import torch
+from reference import VERLET
 from torch import Tensor, fx
 from torch.nn import functional as F  # noqa: N812
 
@@ -36,16 +37,6 @@ LEARNED = """scheme learned {
   drift f(u): block branch, weights network
   param k: learnable, per step, init uniform(-0.1, 0)
   step { u[n+1] = (1 - k)*u[n] + k*u[n-1] + h*f(u[n]) }
-}"""
-VERLET = """scheme verlet {
-  state x, v
-  drift f(x): block branch, weights network
-  step {
-    w = v[n] + 1/2*h*f(x[n])
-    x[n+1] = x[n] + h*w
-    v[n+1] = w + 1/2*h*f(x[n+1])
-  }
-  start: v zero
 }"""
 TWO = """scheme two {
   state u

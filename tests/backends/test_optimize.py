@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import torch
+from reference import VERLET
 from torch import Tensor, fx, nn
 from torch.func import functional_call
 from torch.nn import functional as F  # noqa: N812
@@ -389,30 +390,13 @@ def test_known_blocks_leave_no_module_calls() -> None:
     assert calls.count(torch.tanh) == 4 * 6
 
 
-VERLET = """scheme verlet {
-  state x, v
-  drift f(x): block branch, weights network
-  step {
-    w = v[n] + 1/2*h*f(x[n])
-    x[n+1] = x[n] + h*w
-    v[n+1] = w + 1/2*h*f(x[n+1])
-  }
-}
-network n {
-  input: shape [6], classes 3
-  block branch: seq [linear, tanh, linear]
-  stem: linear, width 8
-  stage: width 8, steps 5
-  head: linear
-}"""
-
-
 def test_the_last_evaluation_of_a_step_is_the_first_of_the_next() -> None:
-    network = schemegen.build(from_text(VERLET)).double()
+    text = LAYERS.format(layers="linear, tanh, linear", shape="6", stem="linear", head="linear")
+    network = schemegen.build(from_text(VERLET + text[text.index("network n") :])).double()
     graph = functional.functional(network).graph
-    assert targets(graph).count(torch.tanh) == 2 * 5
+    assert targets(graph).count(torch.tanh) == 2 * 3
     share(graph)
-    assert targets(graph).count(torch.tanh) == 5 + 1
+    assert targets(graph).count(torch.tanh) == 3 + 1
     check(network)
 
 
