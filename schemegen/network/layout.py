@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
+import torch
 from torch import nn
 
 from schemegen.network.solvers import Solver
 
 __all__ = ["flattens", "may_be_last"]
 
-BLOCK = 16
+
+def block() -> int:
+    """Return how many numbers an instruction takes: 16 with AVX-512, or where that is not known, else 8."""
+    known = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
+    return 16 if known.get("avx512_f", True) else 8
 
 
 def may_be_last(network: nn.Module) -> bool:
     """Return whether torch can train a network on a processor with the channels of images last.
 
     The gradient of a kernel of one pixel with a stride writes past its work space there, where the images have
-    fewer channels than one block, 8 or 16 (oneDNN issue 6035, in torch 2.14).
+    fewer channels than one block (oneDNN issue 6035, in torch 2.14).
     """
+    least = block()
     return not any(
         isinstance(layer, nn.Conv2d)
         and set(layer.kernel_size) == {1}
         and max(layer.stride) > 1
-        and layer.in_channels < BLOCK
+        and layer.in_channels < least
         for layer in network.modules()
     )
 

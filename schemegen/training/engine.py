@@ -99,7 +99,7 @@ class Engine:
         if self.config.channels_last and self.device.type == "cpu" and not may_be_last(model):
             raise UsageError(
                 "with the channels last, torch's gradient of a 1x1 convolution with a stride writes past its "
-                "memory for fewer than 16 channels",
+                "memory for fewer channels than a processor takes at once, 8 or 16",
                 "leave out `--channels-last`, or make the stages wider",
             )
         model.to(self.device)
