@@ -237,6 +237,13 @@ def rescale(tape: Tape, node: fx.Node, g: Scaled) -> None:
         tape.give(forward, g.factor, torch.mul, g.node, tape.value(value))
 
 
+def std(tape: Tape, node: fx.Node, g: Scaled) -> None:
+    x: Any = node.args[0]
+    if tape.wants(x):
+        found = functions.std_pulled, g.node, tape.value(x), tape.value(node)
+        tape.add(x, Scaled(g.factor, tape.emit(*found, like=x)))
+
+
 def cat(tape: Tape, node: fx.Node, g: Scaled) -> None:
     parts, axis = node.args
     sizes = [part.meta["shape"][axis - 1] for part in parts]  # type: ignore[union-attr,operator]
@@ -301,6 +308,7 @@ PULLBACKS: Mapping[Any, Pullback] = {
     torch.mean: mean,
     torch.flatten: flatten,
     functions.rescale: rescale,
+    torch.std: std,
     torch.cat: cat,
     operator.getitem: getitem,
     torch.split: nothing,
@@ -310,5 +318,5 @@ PULLBACKS: Mapping[Any, Pullback] = {
 }
 """By the function of a node, or the name of its method."""
 
-BY_AUTOGRAD = frozenset({torch.clamp, torch.minimum, torch.maximum, torch.std, operator.pow})
+BY_AUTOGRAD = frozenset({torch.clamp, torch.minimum, torch.maximum, operator.pow})
 """Functions of coefficients that few networks call: autograd pulls each back by itself."""

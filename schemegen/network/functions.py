@@ -19,6 +19,7 @@ __all__ = [
     "phi3",
     "phi_pulled",
     "rescale",
+    "std_pulled",
 ]
 
 TERMS = 20
@@ -116,6 +117,12 @@ def bounded_pulled(gradient: Tensor, value: Tensor, low: float, high: float) -> 
     below = (value < low) & (gradient > 0)
     above = (value > high) & (gradient < 0)
     return gradient.masked_fill(below | above, 0)
+
+
+def std_pulled(gradient: Tensor, x: Tensor, result: Tensor) -> Tensor:
+    """Return the gradient of ``x`` from that of its standard deviation, ``(x - mean x) / ((n - 1) std x)``."""
+    scale = gradient / (result * (x.numel() - 1))
+    return (x - x.mean()) * scale.masked_fill(result == 0, 0)
 
 
 class Rescale(torch.autograd.Function):

@@ -38,7 +38,7 @@ DEFAULT = (
     ("euler", "tiny"), ("rk4", "mlp"), ("ab2", "tiny"), ("lm_resnet", "tiny"), ("revnet", "mlp"),
     ("stochastic_depth", "tiny"), ("backward_euler", "mlp"), ("exp_euler", "mlp"), ("milstein", "mlp"),
     ("antisymmetric_net", "tiny"), ("shake_shake", "tiny"), ("stoermer_verlet", "mlp"),
-    ("hamiltonian", "tiny"),
+    ("hamiltonian", "tiny"), ("en_resnet", "mlp"),
 )  # fmt: skip
 
 
