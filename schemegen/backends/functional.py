@@ -17,10 +17,8 @@ from torch.nn import functional as F  # noqa: N812
 
 from schemegen.backends.annotating import annotate
 from schemegen.network import blocks, layers
-from schemegen.network.layout import may_be_last
 from schemegen.network.noise import Drop, Noise, Power, drawn, drawn_factor
 from schemegen.network.solvers import evaluate
-from schemegen.network.transformer import strided
 
 __all__ = ["Functional", "functional", "observed"]
 
@@ -38,7 +36,7 @@ class Functional:
 
     ``flat`` are the modules that are no longer called, ``modes`` those of them whose mode decided what was
     written. ``ordered``: a module that is called needs the order that a tensor has in memory: it may draw numbers
-    in it, or cannot be trained in another.
+    in it.
     """
 
     graph: fx.Graph
@@ -140,8 +138,7 @@ class _Writer:
             ):
                 self.result.flat[path] = module
                 return self.emit(drawn, self.value(path), *args)
-        fixed = any(map(draws_in_order, module.modules())) or not may_be_last(module)
-        self.result.ordered |= fixed
+        self.result.ordered |= any(map(draws_in_order, module.modules()))
         function = evaluate if method == "forward" else getattr(blocks, method)
         return self.emit(function, self.value(path), *args)
 
@@ -239,12 +236,8 @@ def _conv(to: _Writer, path: str, layer: nn.Conv2d, args: Args) -> fx.Node | Non
     if layer.padding_mode != "zeros":
         return None
     bias = None if layer.bias is None else to.value(f"{path}.bias")
-    x, stride = args[0], layer.stride
-    if layer.kernel_size == (1, 1) and stride[0] == stride[1] > 1 and layer.padding == (0, 0):
-        # such a layer cannot be pulled back channels-last where it has few channels: see may_be_last
-        x, stride = to.emit(strided, x, stride[0]), (1, 1)
-    more = (stride, layer.padding, layer.dilation, layer.groups)
-    return to.emit(F.conv2d, x, to.value(f"{path}.weight"), bias, *more)
+    more = (layer.stride, layer.padding, layer.dilation, layer.groups)
+    return to.emit(F.conv2d, args[0], to.value(f"{path}.weight"), bias, *more)
 
 
 def _batch_norm(

@@ -46,7 +46,7 @@ class Flat:
         self.sizes = list(map(len, self.bodies))
         self.modal = list(written.modes.values())
         self.modes = list(map(MODE, self.modal))
-        self.ordered = written.ordered or flattens(root)
+        self.ordered = written.ordered or not suits_channels_last(root)
         self.normed = any(isinstance(module, NORMS) and module.training for module in self.modal)
         self.plain = runnable(written.graph)
         self.codes = [Code(graph) for graph in forms(written.graph)]
@@ -155,11 +155,15 @@ def optimized(network: fx.GraphModule) -> OptimizedNetwork:
     """
     result = OptimizedNetwork(network, network.graph, type(network).__name__)
     result.meta.update(network.meta)
-    last = may_be_last(result) and not flattens(result)
-    for parameter in result.parameters() if last else ():
+    for parameter in result.parameters() if suits_channels_last(result) else ():
         if parameter.dim() == 4:
             parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
     return result
+
+
+def suits_channels_last(network: nn.Module) -> bool:
+    """Return whether a network can be trained on images with their channels last, and gains by that."""
+    return may_be_last(network) and not flattens(network)
 
 
 class OptimizedNetwork(SchemeNetwork):

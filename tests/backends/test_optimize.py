@@ -25,7 +25,6 @@ from schemegen.diagnostics import SchemeError, Source, UsageError
 from schemegen.network.adjoint import linear_gradients
 from schemegen.network.noise import Noise
 from schemegen.network.solvers import Solver
-from schemegen.network.transformer import strided
 from schemegen.resources import resource_dir
 from schemegen.scheme import fit
 from schemegen.scheme.builders import from_text
@@ -411,14 +410,6 @@ def test_the_backward_pass_of_every_block_is_written(scheme: str) -> None:
     _, graph = with_adjoint(functional.functional(of(scheme, "tiny")).graph)
     assert next(node.op for node in graph.nodes if node.op.startswith("call")) == "call_module"
     assert targets(graph)[1:] == [operator.getitem]
-
-
-def test_projections_map_only_the_pixels_that_stay() -> None:
-    graph = functional.functional(of("euler", "tiny")).graph
-    strides = [node.args[3] for node in graph.nodes if node.target is F.conv2d]
-    pixels = [node for node in graph.nodes if node.target is strided]
-    assert strides.count((2, 2)) == len(pixels) == 1
-    assert pixels[0].meta["shape"] == (4, 4, 4)
 
 
 def test_interpolations_are_found_and_equal() -> None:
