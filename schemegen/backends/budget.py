@@ -13,6 +13,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import torch
+from torch import Tensor
+
 from schemegen.network.conditions import Carry
 from schemegen.network.memory import Bytes, size_of
 from schemegen.network.replay import Plan, Rerun
@@ -61,25 +64,27 @@ def costs(run: Run, carry: Carry) -> list[Costs]:
         shapes = [tuple(item.shape for item in value) for value in (carry, after)]
         key = (call.form, *shapes)
         if key not in known:
-            known[key] = measured(run, index, carry, bytes_.peak)
+            gradients = [torch.empty_like(item) for item in after]
+            known[key] = measured(run, index, carry, gradients, bytes_.peak)
         result.append(known[key])
         carry = tuple(item.detach() for item in after)
     return result
 
 
-def measured(run: Run, index: int, carry: Carry, peak: int) -> Costs:
+def measured(run: Run, index: int, carry: Carry, gradients: Sequence[Tensor], peak: int) -> Costs:
     given = [
         *carry,
+        *gradients,
         *run.parameters.values(),
         *(b for m in run.modules(index) for b in m.buffers()),
     ]
     with Bytes(given) as bytes_:
-        tape = run.tape(index, carry)
-        held, most = bytes_.now, bytes_.peak
-        gradients = [item.detach() for item in tape.outputs]
+        tape, outputs = run.tape(index, carry)
+        size, held, most = size_of(outputs), bytes_.now, bytes_.peak
+        del outputs
         bytes_.reset()
         run.pull(tape, gradients, {})
-        return Costs(size_of(tape.outputs), held, peak, most, bytes_.peak)
+        return Costs(size, held, peak, most, bytes_.peak)
 
 
 def options(steps: Sequence[Costs]) -> tuple[Option, ...]:

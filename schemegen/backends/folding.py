@@ -12,12 +12,14 @@ from torch import Tensor, fx, nn
 from schemegen.backends.execution import SchemeNetwork
 from schemegen.backends.picklable import PicklableGraph
 from schemegen.backends.plan import StepPlan
+from schemegen.backends.retracing import retraced
 from schemegen.network.replay import Call, Chain, Plan
 from schemegen.network.solvers import evaluate
 
 __all__ = ["CHAIN", "Cut", "cuts", "fold"]
 
 CHAIN = "chain"
+Body = tuple[fx.GraphModule, list[str]]
 LABEL = re.compile(r"^stage\d+_step\d+_")
 
 
@@ -88,25 +90,35 @@ def fold(
     """
     owners = _Owners()
     forms: dict[tuple[object, ...], fx.GraphModule] = {}
-    calls = []
+    calls: list[Call] = []
 
-    def called(cut: Cut) -> tuple[int, tuple[int, ...]]:
-        form, targets = form_of(cut)
-        key = kind(module, cut, form, targets)
+    def placed(key: tuple[object, ...], form: fx.GraphModule) -> int:
         forms.setdefault(key, form)
-        return list(forms).index(key), tuple(owners.index(name) for name in targets)
+        return list(forms).index(key)
 
-    for cut in found:  # all of them first: the order of first use is the order of the parameters
+    def called(body: Body, cut: Cut) -> tuple[int, tuple[int, ...]]:
+        form, targets = body
+        number = placed(kind(module, cut, form, targets), form)
+        return number, tuple(owners.index(name) for name in targets)
+
+    bodies = [form_of(cut) for cut in found]
+    for body, cut in zip(bodies, found, strict=True):
+        # all of them first: the order of first use is the order of the parameters
         custom = cut.nodes[0].meta["custom"]
-        calls.append(Call(*called(cut), place=(custom["stage"], custom["step"])))
+        calls.append(Call(*called(body, cut), place=(custom["stage"], custom["step"])))
     for index, cut in inverses.items():
-        form, targets = called(cut)
-        calls[index] = replace(calls[index], inverse=form, undo=targets)
+        body = form_of(cut)
+        number, undo = called(body, cut)
+        call = calls[index] = replace(calls[index], inverse=number, undo=undo)
+        joint = retraced(*bodies[index], *body)
+        if joint is not None:
+            key = (call.form, number, tuple(map(call.owners.index, undo)))
+            calls[index] = replace(call, retrace=placed(key, joint))
     chain = Chain(list(forms.values()), calls, plan, bound)
     return replaced(module, found, owners.targets, chain)
 
 
-def form_of(cut: Cut) -> tuple[fx.GraphModule, list[str]]:
+def form_of(cut: Cut) -> Body:
     """Return a step as a function of its carry and its owners, and the names of these."""
     graph = fx.Graph()
     made: dict[fx.Node, fx.Node] = {}

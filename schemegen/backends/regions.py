@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import groupby
 from typing import Any
@@ -67,9 +67,14 @@ def with_compiled_chain(
     """Return the network with the functions of its chain compiled."""
     graph = fx.Graph()
     graph.output(graph.graph_copy(network.graph, {}))
-    forms = [Region(form, options) for form in chain.forms]  # type: ignore[arg-type]
+    calls = [replace(call, retrace=None) for call in chain.calls]  # a graph that no compiler writes
+    unused = {call.retrace for call in chain.calls}
+    forms = [
+        form if number in unused else Region(form, options)  # type: ignore[arg-type]
+        for number, form in enumerate(chain.forms)
+    ]
     root = shallow(network)
-    root.add_module(CHAIN, Chain(forms, chain.calls, chain.plan, chain.meter.bound))
+    root.add_module(CHAIN, Chain(forms, calls, chain.plan, chain.meter.bound))
     return finished(root, graph, network)
 
 

@@ -61,17 +61,15 @@ def distance(carry: Carry, other: Carry) -> Tensor:
     return (total / size).sqrt().float()
 
 
-def generators(carry: Carry) -> list[Tensor]:
-    """Return the states of the generators that steps on these tensors draw from."""
-    device = carry[0].device
+def generators(device: torch.device) -> list[Tensor]:
+    """Return the states of the generators that steps on a device draw from."""
     states = [torch.get_rng_state()]
     if device.type not in ("cpu", "meta"):
         states.append(torch.get_device_module(device).get_rng_state(device))
     return states
 
 
-def set_generators(states: Sequence[Tensor], carry: Carry) -> None:
-    device = carry[0].device
+def set_generators(states: Sequence[Tensor], device: torch.device) -> None:
     torch.set_rng_state(states[0])
     if len(states) > 1:
         torch.get_device_module(device).set_rng_state(states[1], device)

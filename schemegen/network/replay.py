@@ -178,7 +178,7 @@ class _Replayed(torch.autograd.Function):
         for (item, first, middle), last in zip(ctx.kept, ends, strict=True):
             pending.append((item, saved[first:middle], saved[middle:last]))
         first, last = ctx.kept[0][0].start, ctx.kept[-1][0].stop
-        with run.again(first, last, saved), autocast(ctx.autocast):
+        with run.again(first, last, saved[0].device), autocast(ctx.autocast):
             found = run.back(pending, gradients[:split], sums)
         return (None, None, None, None, *found, *(sums.get(key) for key in ctx.keys))
 
@@ -196,5 +196,5 @@ class Held:
         """Return the gradients of the carry and, by key, those of the parameters."""
         sums: Values = {}
         last = len(self.run.calls)
-        with self.run.again(0, last, self.results), autocast(self.precision):
+        with self.run.again(0, last, self.results[0].device), autocast(self.precision):
             return self.run.back(self.pending, gradients, sums), sums

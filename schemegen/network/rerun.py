@@ -6,13 +6,16 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.graph import GradientEdge
 
 from schemegen.network.blocks import Statistics
 from schemegen.network.conditions import Carry, Meter, distance, generators, set_generators
 from schemegen.network.opaque import Owners, parameters_of
+from schemegen.network.retrace import ended
 from schemegen.network.solvers import Solver
 
 __all__ = [
@@ -52,6 +55,7 @@ class Call:
     """One step: a function of the carry, and which modules and parameters it is called with.
 
     ``form`` and ``inverse`` number the functions of a chain; ``owners`` and ``undo`` their further arguments.
+    ``retrace`` undoes the step and runs it again, with ``owners``; see :mod:`schemegen.network.retrace`.
     ``place`` is the stage and the step within it.
     """
 
@@ -59,6 +63,7 @@ class Call:
     owners: tuple[int, ...]
     inverse: int | None = None
     undo: tuple[int, ...] = ()
+    retrace: int | None = None
     place: tuple[int, int] = (0, 0)
 
 
@@ -73,11 +78,11 @@ class Slot:
 
 @dataclass(frozen=True, slots=True)
 class Tape:
-    """A step whose activations are held: leaves in, results out."""
+    """A step whose activations are held, from its leaves to where the gradients of its results enter."""
 
     inputs: Carry
     values: Values
-    outputs: Carry
+    ends: tuple[GradientEdge | None, ...]
 
 
 Entry = tuple[Rerun | Reverse, Carry, Carry]
@@ -131,38 +136,44 @@ class Run:
 
     def step(self, index: int, carry: Carry, values: Values, undo: bool = False) -> Carry:
         """Run one step, or its inverse, with ``values`` in place of the parameters they are keyed by."""
-        with self.history(index, carry):
+        with self.history(index, carry[0].device):
             return self.bare(index, carry, values, undo)
 
     def bare(self, index: int, carry: Carry, values: Values, undo: bool = False) -> Carry:
         """Run one step without noting or repeating what it draws and changes."""
         call = self.calls[index]
-        form, chosen = (call.inverse, call.undo) if undo else (call.form, call.owners)
+        form, owners = (call.inverse, call.undo) if undo else (call.form, call.owners)
+        result: Carry = self.call(index, form, owners, values, *carry)
+        return result
+
+    def call(
+        self, index: int, form: int | None, chosen: Sequence[int], values: Values, *given: Any
+    ) -> Any:
+        """Call a function of a step."""
         owners = [self.owners[item] for item in chosen]
         arguments = [
             values.get(id(item), item) if isinstance(item, Tensor) else item for item in owners
         ]
         with swapped(self.slots[index], values):
-            result: Carry = self.forms[form](*carry, *arguments)  # type: ignore[index]
-        return result
+            return self.forms[form](*given, *arguments)  # type: ignore[index]
 
     @contextmanager
-    def history(self, index: int, carry: Carry) -> Iterator[None]:
+    def history(self, index: int, device: torch.device) -> Iterator[None]:
         """In the first run note the generators and buffers a step changes; later start from them again."""
-        if carry[0].is_meta:
+        if device.type == "meta":
             yield
             return
         if not self.recording:
             if index in self.draws:
-                set_generators(self.draws[index], carry)
+                set_generators(self.draws[index], device)
             for buffer, value in self.before.get(index, ()):
                 buffer.data.copy_(value)
             yield
             return
-        states = generators(carry)
+        states = generators(device)
         buffers = [(buffer, buffer.clone()) for buffer in self.stateful(index)]
         yield
-        if not all(map(torch.equal, states, generators(carry))):
+        if not all(map(torch.equal, states, generators(device))):
             self.draws[index] = states
         changed = [(b, value) for b, value in buffers if not torch.equal(b, value)]
         if changed:
@@ -186,9 +197,8 @@ class Run:
         """Run the steps of a plan and put on ``pending`` what pulling back through them starts from."""
         for item in plan:
             if isinstance(item, int):
-                tape = self.tape(item, carry)
+                tape, carry = self.tape(item, carry)
                 pending.append(tape)
-                carry = tuple(value.detach() for value in tape.outputs)
                 continue
             kept = carry
             for index in range(item.start, item.stop):
@@ -202,20 +212,37 @@ class Run:
         An implicit gradient makes a solver sweep once more, so such a step runs as it will with its activations.
         """
         if any(isinstance(item, Solver) for item in self.modules(index)):
-            return tuple(item.detach() for item in self.tape(index, carry).outputs)
+            return self.tape(index, carry)[1]
         return self.step(index, carry, self.values)
 
-    def tape(self, index: int, carry: Carry) -> Tape:
-        """Run a step with its activations held."""
-        keys = {slot.key for slot in self.slots[index]}
+    def tape(self, index: int, carry: Carry) -> tuple[Tape, Carry]:
+        """Run a step with its activations held; return these, and the carry after it."""
+        values = self.leaves(index)
         with torch.enable_grad():
             inputs = tuple(item.detach().requires_grad_() for item in carry)
-            values = {
-                key: item.detach().requires_grad_(key in self.learning)
-                for key, item in self.parameters.items()
-                if key in keys
-            }
-            return Tape(inputs, values, self.step(index, inputs, values))
+            outputs = self.step(index, inputs, values)
+        return Tape(inputs, values, tuple(map(ended, outputs))), tuple(y.detach() for y in outputs)
+
+    def leaves(self, index: int) -> Values:
+        """Return the parameters of a step as starts of a graph."""
+        keys = {slot.key for slot in self.slots[index]}
+        return {
+            key: item.detach().requires_grad_(key in self.learning)
+            for key, item in self.parameters.items()
+            if key in keys
+        }
+
+    def returned(self, index: int, carry: list[Tensor]) -> Tape:
+        """Undo a step and run it again with its activations held; ``carry`` becomes that before it."""
+        call = self.calls[index]
+        if call.retrace is None:
+            carry[:] = self.step(index, tuple(carry), self.values, undo=True)
+            return self.tape(index, tuple(carry))[0]
+        values = self.leaves(index)
+        with torch.enable_grad(), self.history(index, carry[0].device):
+            before, after = self.call(index, call.retrace, call.owners, values, carry)
+        carry[:] = [item.detach() for item in before]
+        return Tape(before, values, tuple(map(ended, after)))
 
     def pull(
         self, tape: Tape, gradients: Sequence[Tensor | None], sums: Values
@@ -225,15 +252,17 @@ class Run:
         A sum so far enters as the gradient of the parameter itself, and so is added to first.
         """
         wanted = {key: value for key, value in tape.values.items() if value.requires_grad}
-        roots = [(value, sums[key]) for key, value in wanted.items() if key in sums]
-        for value, gradient in zip(tape.outputs, gradients, strict=True):
-            if gradient is not None and value.requires_grad:
-                roots.append((value, gradient))
+        roots: list[tuple[Any, Tensor]] = [
+            (value, sums[key]) for key, value in wanted.items() if key in sums
+        ]
+        for end, gradient in zip(tape.ends, gradients, strict=True):
+            if gradient is not None and end is not None:
+                roots.append((end, gradient))
         leaves = [*tape.inputs, *wanted.values()]
         if not roots:
             return [None for _ in tape.inputs]
         found = torch.autograd.grad(
-            [value for value, _ in roots],
+            [start for start, _ in roots],
             leaves,
             [gradient for _, gradient in roots],
             allow_unused=True,
@@ -256,16 +285,17 @@ class Run:
             if isinstance(item, Rerun):
                 self.expand(item.inner, before, pending)
                 continue
+            state = list(carry)
+            del entry, carry
             for index in reversed(range(item.start, item.stop)):
-                carry = self.step(index, carry, self.values, undo=True)
-                gradients = self.pull(self.tape(index, carry), gradients, sums)
-            self.meter.read(distance(carry, before))
+                gradients = self.pull(self.returned(index, state), gradients, sums)
+            self.meter.read(distance(tuple(state), before))
         return gradients
 
     @contextmanager
-    def again(self, start: int, stop: int, carry: Carry) -> Iterator[None]:
+    def again(self, start: int, stop: int, device: torch.device) -> Iterator[None]:
         """Recompute some steps and leave generators and buffers as they were."""
-        states = generators(carry)
+        states = generators(device)
         found = {
             id(buffer): buffer
             for index in range(start, stop)
@@ -278,7 +308,7 @@ class Run:
         try:
             yield
         finally:
-            set_generators(states, carry)
+            set_generators(states, device)
             for buffer, value in kept:
                 buffer.data.copy_(value)  # a plain copy would spoil graphs that saved the buffer
 

@@ -14,6 +14,7 @@ from schemegen.analysis.inverse import inverse, remembered_name
 from schemegen.analysis.reversible import reversible
 from schemegen.diagnostics import SchemeError
 from schemegen.network.replay import Rerun, Reverse
+from schemegen.network.solvers import evaluate
 from schemegen.pipeline import load
 from schemegen.scheme.builders import from_text
 from schemegen.sources import zoo_file
@@ -123,6 +124,39 @@ def test_gradients_are_those_of_a_stored_run(scheme: str, network: str) -> None:
         assert float((a - b).norm()) <= 1e-10 * float(a.norm())
     for a, b in zip(stored.buffers(), back.buffers(), strict=True):
         assert torch.equal(a, b)
+
+
+@pytest.mark.parametrize("scheme", REVERSIBLE)
+def test_a_branch_is_evaluated_once_on_the_way_back(scheme: str) -> None:
+    module = build(scheme, 6, "reversible")
+    calls: list[int] = []
+    for owner in module.chain.owners():
+        if isinstance(owner, nn.Module):
+            owner.register_forward_hook(lambda *_: calls.append(1))
+    x = torch.randn(2, 1, 8, 8)
+    with torch.no_grad():
+        module(x)
+    once = len(calls)
+    module(x).square().sum().backward()
+    chain = module.chain
+    back = [i for p in chain.plan if isinstance(p, Reverse) for i in range(p.start, p.stop)]
+    forms = [chain.forms[chain.calls[index].form] for index in back]
+    slopes = sum(len(form.graph.find_nodes(op="call_function", target=evaluate)) for form in forms)
+    assert slopes > 0
+    assert len(calls) == 2 * once + slopes
+
+
+@pytest.mark.parametrize("scheme", ["revnet", "momentum_net"])
+def test_branches_without_weights_to_learn(scheme: str) -> None:
+    found = []
+    for how in ("store", "reversible"):
+        module = build(scheme, 5, how).double()
+        for name, parameter in module.named_parameters():
+            parameter.requires_grad_(not name.startswith(("stem", "stage1.1.", "stage1.3.f")))
+        found.append(gradients(module, torch.float64))
+    assert len(found[0]) == len(found[1])
+    for a, b in zip(*found, strict=True):
+        assert float((a - b).norm()) <= 1e-10 * float(a.norm())
 
 
 @pytest.mark.parametrize(
