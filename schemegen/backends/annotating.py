@@ -12,7 +12,6 @@ from torch.nn import functional as F  # noqa: N812
 
 from schemegen.network.noise import DRAWS
 from schemegen.network.solvers import evaluate
-from schemegen.network.transformer import strided
 
 __all__ = ["annotate", "applied", "as_pair"]
 
@@ -70,8 +69,6 @@ def shape_of(node: fx.Node, known: Mapping[fx.Node, Tensor]) -> tuple[int, ...] 
         wide = any(known[item].dim() > len(shape) for item in node.all_input_nodes if item in known)
         return None if wide else shape
     weight = node.args[1] if len(node.args) > 1 else None
-    if node.target is strided:
-        return (shape[0], *(-(-size // weight) for size in shape[1:]))
     if not isinstance(weight, fx.Node) or weight not in known:
         return None
     width, *size = known[weight].shape

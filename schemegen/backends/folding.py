@@ -90,6 +90,7 @@ def fold(
     """
     owners = _Owners()
     forms: dict[tuple[object, ...], fx.GraphModule] = {}
+    joints: dict[tuple[object, ...], fx.GraphModule | None] = {}
     calls: list[Call] = []
 
     def placed(key: tuple[object, ...], form: fx.GraphModule) -> int:
@@ -110,9 +111,12 @@ def fold(
         body = form_of(cut)
         number, undo = called(body, cut)
         call = calls[index] = replace(calls[index], inverse=number, undo=undo)
-        joint = retraced(*bodies[index], *body)
+        places = (call.owners.index(item) if item in call.owners else None for item in undo)
+        key = (call.form, number, *places)
+        if key not in joints:
+            joints[key] = retraced(*bodies[index], *body)
+        joint = joints[key]
         if joint is not None:
-            key = (call.form, number, tuple(map(call.owners.index, undo)))
             calls[index] = replace(call, retrace=placed(key, joint))
     chain = Chain(list(forms.values()), calls, plan, bound)
     return replaced(module, found, owners.targets, chain)

@@ -19,11 +19,9 @@ from schemegen.network.adjoint import (
     MANY,
     mean_spread,
     pulled_back,
-    spread_grid,
     weighted,
 )
 from schemegen.network.noise import DRAWS
-from schemegen.network.transformer import strided
 
 __all__ = ["NORM", "PULLBACKS", "by_autograd", "known", "split"]
 
@@ -211,14 +209,6 @@ def convolution(
     taken(tape, found, (x, weight, bias), g.factor)
 
 
-def thinned(tape: Tape, node: fx.Node, g: Scaled) -> None:
-    """Every second, third, .. pixel."""
-    x: Any = node.args[0]
-    if tape.wants(x):
-        found = tape.emit(spread_grid, g.node, tape.value(x), node.args[1], like=x)
-        tape.add(x, Scaled(g.factor, found))
-
-
 def mean(tape: Tape, node: fx.Node, g: Scaled) -> None:
     tape.give(node.args[0], g.factor, mean_spread, g.node, tape.value(node.args[0]))
 
@@ -289,7 +279,6 @@ PULLBACKS: Mapping[Any, Pullback] = {
     F.linear: linear,
     F.conv2d: conv2d,
     F.conv_transpose2d: conv_transpose2d,
-    strided: thinned,
     NORM: nothing,
     torch.add: add,
     torch.sub: sub,

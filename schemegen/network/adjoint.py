@@ -17,7 +17,6 @@ __all__ = [
     "linear_gradients",
     "mean_spread",
     "pulled_back",
-    "spread_grid",
     "spread_rows",
     "summed",
     "weighted",
@@ -154,13 +153,6 @@ def mean_spread(gradient: Tensor, x: Tensor) -> Tensor:
     """Return the cotangent of an image from that of its mean over the pixels."""
     size = x.shape[2] * x.shape[3]
     return (gradient / size)[:, :, None, None].expand(x.shape)
-
-
-def spread_grid(gradient: Tensor, x: Tensor, stride: int) -> Tensor:
-    """Return the cotangent of an image from that of every ``stride``-th of its pixels."""
-    result = torch.zeros_like(x)
-    result[:, :, ::stride, ::stride] = gradient
-    return result
 
 
 def spread_rows(gradient: Tensor, size: tuple[int, int]) -> Tensor:
