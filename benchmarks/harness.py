@@ -138,6 +138,24 @@ def interleaved(runs: Mapping[str, Run], rounds: int, warmup: int = 2) -> dict[s
     return times
 
 
+def timed(
+    call: Callable[[Any], Any], parameters: Sequence[Any], x: Any, backward: bool
+) -> Callable[[], None]:
+    """Return a run of ``call`` without gradients, or of the gradients of the sum of what it gives."""
+    import torch
+
+    def forward() -> None:
+        with torch.no_grad():
+            call(x)
+
+    def both() -> None:
+        for parameter in parameters:
+            parameter.grad = None
+        call(x).sum().backward()
+
+    return both if backward else forward
+
+
 def spread(values: Sequence[float]) -> dict[str, float]:
     """Return the median and the quartiles, three digits of each."""
     low, middle, high = statistics.quantiles(values, n=4) if len(values) > 1 else [*values] * 3

@@ -16,7 +16,7 @@ from torch import Tensor, fx, nn
 
 import schemegen
 from benchmarks import vanishing
-from benchmarks.harness import Options, Report, interleaved, missing, ratios, setting
+from benchmarks.harness import Options, Report, interleaved, missing, ratios, setting, timed
 from schemegen.backends.adjoint import with_adjoint
 from schemegen.backends.exports import exported_program, onnx_bytes
 from schemegen.backends.functional import Functional, functional
@@ -163,21 +163,6 @@ def by_pass(own: fx.GraphModule, backward: bool) -> dict[str, Call]:
 def compiled(root: nn.Module, graph: fx.Graph) -> Callable[..., Tensor]:
     call: Callable[..., Tensor] = fx.GraphModule(root, graph).forward
     return call
-
-
-def timed(
-    call: Call, parameters: list[nn.Parameter], x: Tensor, backward: bool
-) -> Callable[[], None]:
-    def forward() -> None:
-        with torch.no_grad():
-            call(x)
-
-    def both() -> None:
-        for parameter in parameters:
-            parameter.grad = None
-        call(x).sum().backward()
-
-    return both if backward else forward
 
 
 def small(report: Report, options: Options) -> None:

@@ -13,12 +13,10 @@ from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
 
 import schemegen
 from benchmarks.harness import Options, Report, interleaved, missing, ratios
-from schemegen.network.memory import MIB, size_of
+from schemegen.network.memory import MIB, Bytes, size_of
 from schemegen.pipeline import load
 from schemegen.sources import zoo_file
 
@@ -94,32 +92,26 @@ SCHEMES: dict[str, dict[str, Callable[[fx.GraphModule, int], nn.Module | str]]] 
 }
 
 
-class Held(TorchDispatchMode):
-    """The most bytes that tensors hold, taken at every operation: memcnn shrinks storages that are alive.
-
-    Storages of ``given`` tensors do not count.
-    """
+class Held(Bytes):
+    """The most bytes that tensors hold, taken at every operation: memcnn shrinks storages that are alive."""
 
     def __init__(self, given: list[Tensor]) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
-        self.given = {item.untyped_storage()._cdata for item in given}
+        super().__init__(given)
         self.alive: dict[int, weakref.ref[torch.UntypedStorage]] = {}
-        self.peak = 0
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
-        result = func(*args, **(kwargs or {}))
-        for item in tree_leaves(result):
-            if isinstance(item, Tensor):
-                storage = item.untyped_storage()
-                if storage._cdata not in self.given:
-                    self.alive[storage._cdata] = weakref.ref(storage)
+        result = super().__torch_dispatch__(func, types, args, kwargs)
         sizes = [(place, storage()) for place, storage in self.alive.items()]
         self.alive = {place: self.alive[place] for place, storage in sizes if storage is not None}
         now = sum(storage.nbytes() for _, storage in sizes if storage is not None)
         self.peak = max(self.peak, now)
         return result
+
+    def count(self, storage: torch.UntypedStorage) -> None:
+        if storage._cdata not in self.known:
+            self.alive[storage._cdata] = weakref.ref(storage)
 
 
 def activations(module: nn.Module, x: Tensor) -> float:

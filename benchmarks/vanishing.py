@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from unittest.mock import patch
 
 import torch
 from torch import Tensor, fx, nn
 
 import schemegen
-from benchmarks.harness import Options, Report, interleaved, ratios
+from benchmarks.harness import Options, Report, interleaved, ratios, timed
 from benchmarks.literal import literal
 from schemegen.sources import zoo_file
 
@@ -29,7 +28,6 @@ DRAWN = """scheme drawn {{
   step {{ u[n+1] = u[n] + h*b*f(u[n]) }}
 }}"""
 LOOP = "loop by hand"
-Run = Callable[[], None]
 
 
 def zoo(name: str) -> str:
@@ -97,25 +95,9 @@ def inference(report: Report, options: Options, network: str, steps: int, shape:
             entire = schemegen.optimize(own, mode="inference")
         torch.testing.assert_close(frozen(x), loop(x), rtol=1e-3, atol=1e-3)
         calls = dict(zip((LOOP, *names), (loop, own, fast, entire, frozen), strict=True))
-        runs = {name: forward(call, x) for name, call in calls.items()}
+        runs = {name: timed(call, [], x, False) for name, call in calls.items()}
         found = ratios(interleaved(runs, options.number(25)), LOOP)
         table.rows.append([case, *(found[name] for name in names)])
-
-
-def forward(call: Callable[[Tensor], Tensor], x: Tensor) -> Run:
-    def run() -> None:
-        with torch.no_grad():
-            call(x)
-
-    return run
-
-
-def both(call: nn.Module, x: Tensor) -> Run:
-    def run() -> None:
-        call.zero_grad()
-        call(x).sum().backward()
-
-    return run
 
 
 def dropped(report: Report, options: Options, network: str, steps: int, shape: list[int]) -> None:
@@ -134,6 +116,6 @@ def dropped(report: Report, options: Options, network: str, steps: int, shape: l
     calls = dict(
         zip((LOOP, *names), (literal(built("all")), own, schemegen.optimize(own)), strict=True)
     )
-    runs = {name: both(call, x) for name, call in calls.items()}
+    runs = {n: timed(call, list(call.parameters()), x, True) for n, call in calls.items()}
     found = ratios(interleaved(runs, options.number(25)), LOOP)
     table.rows.append([f"{(steps + 1) // 2} of {steps}", *(found[name] for name in names)])

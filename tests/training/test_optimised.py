@@ -60,23 +60,28 @@ def test_a_run_with_the_optimised_network_calls_it(monkeypatch: pytest.MonkeyPat
         train(other, config(optimize=True))
 
 
+WIDENING = """
+network n {{
+  input: shape [{channels}, 8, 8], classes 10
+  stem: conv(3), width {width}
+  stage: width {width}, steps 1
+  stage: width {wider}, steps 1, stride 2
+  head: avgpool, linear
+}}"""
+
+
+def widening(channels: int, width: int, wider: int) -> nn.Module:
+    """Return a ResNet of two stages, the second with a strided projection."""
+    text = WIDENING.format(channels=channels, width=width, wider=wider)
+    return schemegen.build(zoo_file("resnet").read_text() + text)
+
+
 def test_channels_are_last_only_where_torch_can_train_with_that() -> None:
     with pytest.raises(UsageError, match="1x1 convolution with a stride"):
         train(generated("resnet"), config(channels_last=True))
-    text = (
-        zoo_file("resnet").read_text()
-        + """
-    network n {
-      input: shape [1, 8, 8], classes 10
-      stem: conv(3), width 16
-      stage: width WIDTH, steps 1
-      stage: width 32, steps 1, stride 2
-      head: avgpool, linear
-    }"""
-    )
     last = torch.channels_last
     for width in (4, 16):
-        network = schemegen.build(text.replace("16", "WIDTH").replace("WIDTH", str(width)))
+        network = widening(1, width, 32)
         kernel = schemegen.optimize(network).get_parameter("stage1.0.f.conv1.weight")
         assert kernel.is_contiguous(memory_format=last) == (width == 16)
 
@@ -110,18 +115,7 @@ def test_what_does_not_go_together_with_an_optimised_network(
 
 
 def test_a_projection_that_is_called_is_not_given_channels_last() -> None:
-    text = (
-        zoo_file("resnet").read_text()
-        + """
-    network n {
-      input: shape [3, 8, 8], classes 10
-      stem: conv(3), width 4
-      stage: width 4, steps 1
-      stage: width 8, steps 1, stride 2
-      head: avgpool, linear
-    }"""
-    )
-    network = schemegen.build(text)
+    network = widening(3, 4, 8)
     seen = []
     projection = next(m for m in network.modules() if isinstance(m, nn.Conv2d) and m.stride[0] > 1)
     projection.register_forward_hook(lambda _m, given, _y: seen.append(given[0]))
