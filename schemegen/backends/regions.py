@@ -134,23 +134,25 @@ def with_regions(
     made: dict[fx.Node, fx.Node] = {}
     (x,) = found[0].before
     made[x] = graph.node_copy(x)
-    for group in rows(network, found):
-        cut = Cut(group[0].nodes, group[0].before, group[-1].after)
-        form, targets = form_of(group[0])
-        key: object = (len(group), *kind(network, group[0], form, targets))
-        region: nn.Module | None = None
-        if len(group) > 1 and (whole := composed_row(network, group)) is not None:
+    for stretch in stretches(network, found):
+        if len(stretch) > 1 and (whole := composed_row(network, stretch)) is not None:
             code, targets = whole
-            key = cut
-            region = Region(code, looped(network, options))
-        if key not in places:
-            places[key] = f"{REGIONS}.{len(places)}"
-            if region is None:
-                region = Region(form, options)
+            place = f"{REGIONS}.{len(places)}"
+            places[stretch[0]] = place
+            root.set_submodule(place, Region(code, looped(network, options)))
+            called(graph, joined(stretch), place, targets, made)
+            continue
+        for group in rows(network, stretch):
+            form, targets = form_of(group[0])
+            key = (len(group), *kind(network, group[0], form, targets))
+            if key not in places:
+                places[key] = f"{REGIONS}.{len(places)}"
+                region: nn.Module = Region(form, options)
                 if len(group) > 1:
-                    region = Loop(form, len(cut.before), len(group), looped(network, options))
-            root.set_submodule(places[key], region)
-        called(graph, cut, places[key], targets, made)
+                    width = len(group[0].before)
+                    region = Loop(form, width, len(group), looped(network, options))
+                root.set_submodule(places[key], region)
+            called(graph, joined(group), places[key], targets, made)
     described(graph.output(made[found[-1].after[0]]), network.graph.output_node())
     return finished(root, graph, network)
 
@@ -166,6 +168,27 @@ def called(
     for index, node in enumerate(cut.after):
         made[node] = graph.call_function(operator.getitem, (call, index))
         described(made[node], node)
+
+
+def joined(steps: Sequence[Cut]) -> Cut:
+    """Return steps in a row as one part."""
+    return Cut(steps[0].nodes, steps[0].before, steps[-1].after)
+
+
+def stretches(network: SchemeNetwork, found: Sequence[Cut]) -> Iterator[tuple[Cut, ...]]:
+    """Yield the parts in stretches: steps per sample that use weights of the step before, the others alone.
+
+    A multistep method starts and ends with steps of other forms, so that a stretch may hold several rows.
+    """
+    stretch: tuple[Cut, ...] = ()
+    known: set[str] = set()
+    for cut in found:
+        targets = set(form_of(cut)[1]) if alone_per_sample(network, cut) else set()
+        if stretch and not known & targets:
+            yield stretch
+            stretch = ()
+        stretch, known = (*stretch, cut), targets
+    yield stretch
 
 
 def rows(network: SchemeNetwork, found: Sequence[Cut]) -> Iterator[tuple[Cut, ...]]:
@@ -206,14 +229,18 @@ def composed_row(
     return fx.GraphModule(nn.Module(), best), list(written.values)
 
 
+def alone_per_sample(network: SchemeNetwork, cut: Cut) -> bool:
+    """Return whether a part is a step that maps each sample by itself."""
+    if cut.nodes[0].meta["custom"]["step"] is None:
+        return False
+    return all(per_sample(operator.attrgetter(name)(network)) for name in form_of(cut)[1])
+
+
 def row(network: SchemeNetwork, cut: Cut) -> object:
     """Return what the steps of a loop have in common, None where a step cannot be in one."""
-    if len(cut.before) != len(cut.after) or cut.nodes[0].meta["custom"]["step"] is None:
+    if len(cut.before) != len(cut.after) or not alone_per_sample(network, cut):
         return None
     form, targets = form_of(cut)
-    owners = [operator.attrgetter(name)(network) for name in targets]
-    if not all(map(per_sample, owners)):
-        return None
     return (kind(network, cut, form, targets), tuple(targets))
 
 

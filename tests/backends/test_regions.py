@@ -179,17 +179,26 @@ def agreeing(network: fx.GraphModule, compiled: nn.Module) -> None:
         torch.testing.assert_close(network.eval()(x), compiled.eval()(x))
 
 
-@pytest.mark.parametrize(("weights", "whole"), [("network", True), ("step", False)])
+@pytest.mark.parametrize(
+    ("rule", "weights", "whole"),
+    [
+        ("u[n] + h/8*f(u[n])", "network", True),
+        ("u[n] + h/8*f(u[n])", "step", False),
+        ("u[n] + h/16*(3*f(u[n]) - f(u[n-1]))", "network", True),
+    ],
+)
 def test_few_small_steps_are_one_body_with_composed_layers(
-    weights: str, whole: bool, monkeypatch: pytest.MonkeyPatch
+    rule: str, weights: str, whole: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """A multistep method with its first and its last steps too, which are of other forms."""
     monkeypatch.setattr(costs, "WORTH", 1)
-    text = "scheme s { state u\n drift f(u): block mlp, weights W\n step { u[n+1] = u[n] + h/8*f(u[n]) } }"
-    text = text.replace("weights W", f"weights {weights}") + SHARED.format(steps=12)
+    text = f"scheme s {{ state u\n drift f(u): block mlp, weights {weights}\n step {{ u[n+1] = {rule} }} }}"
+    text += SHARED.format(steps=12)
     network = schemegen.build(text).train().double()
     compiled = schemegen.compile_network(copy.deepcopy(network), backend="aot_eager")
     assert not [item for item in compiled.modules() if isinstance(item, Loop)]
     codes = [str(item.form.code) for item in compiled.modules() if isinstance(item, Region)]
+    assert not whole or len(codes) == 3  # the stem, all steps, the head
     assert sum("weighted" in code for code in codes) == int(whole)
     agreeing(network, compiled)
     with torch.no_grad():
