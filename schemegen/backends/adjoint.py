@@ -22,7 +22,7 @@ from schemegen.backends.composing import FRONT
 from schemegen.backends.cotangents import Scaled, Tape
 from schemegen.backends.inplace import accumulate, reuse
 from schemegen.backends.vjp import NORM, PULLBACKS, by_autograd, known, split
-from schemegen.network.adjoint import NEAR, SMALL, Adjoint, Pair
+from schemegen.network.adjoint import Adjoint, Pair
 from schemegen.network.noise import DRAWS
 
 __all__ = ["with_adjoint"]
@@ -86,16 +86,18 @@ class Run(nn.Module):
     ) -> None:
         super().__init__()
         self.graph, self.given, self.leaving = forward_graph(given, run, leaving)
-        self.known: dict[tuple[tuple[bool, ...], int], Pair] = {}
+        self.known: dict[tuple[tuple[bool, ...], bool], Pair] = {}
         self.pure: Callable[..., tuple[Tensor, ...]] | None = None
 
-    def forward(self, *inputs: Tensor) -> Any:
+    def __call__(
+        self, *inputs: Tensor
+    ) -> Any:  # nobody can hang a hook on it: half the cost of a module call
         return Adjoint.apply(self, *inputs)
 
-    def of(self, needed: tuple[bool, ...], size: int) -> Pair:
-        key = (needed, size)
+    def of(self, needed: tuple[bool, ...], small: bool) -> Pair:
+        key = (needed, small)
         if key not in self.known:
-            self.known[key] = pair(self, needed, size)
+            self.known[key] = pair(self, needed, small)
         return self.known[key]
 
     def plain(self, *inputs: Tensor) -> tuple[Tensor, ...]:
@@ -134,11 +136,11 @@ def forward_graph(
     return graph, [made[node] for node in given], [made[node] for node in leaving]
 
 
-def pair(run: Run, needed: tuple[bool, ...], size: int) -> Pair:
+def pair(run: Run, needed: tuple[bool, ...], small: bool) -> Pair:
     """Write the backward pass to the ``needed`` inputs, and the forward pass that keeps what it reads."""
     wanted = [node for node, asks in zip(run.given, needed, strict=True) if asks]
     active = reached(run.graph, wanted)
-    tape = Tape(frozenset(active), size <= SMALL, NEAR // size)
+    tape = Tape(frozenset(active), small)
     for node in run.leaving:
         if node in active:
             start = tape.placeholder(f"{node.name}_bar")

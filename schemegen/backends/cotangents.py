@@ -48,18 +48,18 @@ class Tape:
     """The backward graph while it is written.
 
     Cotangents of a value arrive one by one and are summed when the value is pulled back. ``gathered``: products
-    for the weights of linear layers wait for the end, where layers of one shape share one call. Otherwise those of
-    one layer wait for ``most`` of its uses.
+    for the weights of linear layers wait for the end, where layers of one shape share one call. Otherwise they
+    are added up as they come, and the cotangents that biases meet are added before their rows are.
     """
 
-    def __init__(self, needed: frozenset[fx.Node], gathered: bool, most: int) -> None:
+    def __init__(self, needed: frozenset[fx.Node], gathered: bool) -> None:
         self.graph = fx.Graph()
         self.needed = needed
         self.gathered = gathered
-        self.most = most
         self.sums: dict[fx.Node, list[Scaled | Product]] = {}
         self.saved: dict[fx.Node, fx.Node] = {}
         self.layers: dict[tuple[object, object], Layer] = {}
+        self.shifts: dict[fx.Node, Scaled] = {}
         self.pieces: dict[fx.Node, dict[Any, fx.Node]] = {}
         self.last: fx.Node | None = None
 
@@ -110,12 +110,27 @@ class Tape:
             same = "own" in found.node.meta
             self.add(value, found if same else self.reduced(value, found))  # type: ignore[arg-type]
 
-    def meet(self, weight: fx.Node, bias: fx.Node | None, use: Use) -> None:
-        """Let the cotangent of what a layer gave meet what the layer was given."""
-        layer = self.layers.setdefault((weight, bias), Layer(weight, bias))
-        layer.uses.append(use)
-        if not self.gathered and len(layer.uses) == self.most:
-            self.multiply([self.layers.pop((weight, bias))])
+    def meet(self, weight: fx.Node, bias: fx.Node | None, use: Use, *, again: bool) -> None:
+        """Let the cotangent of what a layer gave meet what the layer was given, ``again`` if it is used so."""
+        if self.gathered:
+            self.layers.setdefault((weight, bias), Layer(weight, bias)).uses.append(use)
+            return
+        cotangent, x, factor = use
+        if self.wants(weight):
+            turned = self.graph.call_method("t", (cotangent,))
+            self.add(weight, Product(factor, turned, x))
+        if bias is None or not self.wants(bias):
+            return
+        found = Scaled(factor, cotangent)
+        if again:
+            before = self.shifts.get(bias)
+            self.shifts[bias] = found if before is None else self.sum(before, found, cotangent)
+        else:
+            self.add(bias, self.rows(bias, found))
+
+    def rows(self, bias: fx.Node, found: Scaled) -> Scaled:
+        """Return the gradient of a bias from the cotangent that it met."""
+        return Scaled(found.factor, self.emit(torch.sum, found.node, 0, like=bias))
 
     def flush(self) -> None:
         """Write the products that waited: one call for all layers of one shape that are used alike."""
@@ -124,10 +139,12 @@ class Tape:
         for layer in layers.values():
             factors = tuple(factor for _, _, factor in layer.uses)
             shape = (layer.weight.meta["own"], layer.uses[0][0].meta.get("shape"))
-            same = None if self.gathered else layer.weight
-            groups.setdefault((shape, factors, same), []).append(layer)
+            groups.setdefault((shape, factors), []).append(layer)
         for alike in groups.values():
             self.multiply(alike)
+        shifts, self.shifts = self.shifts, {}
+        for bias, found in shifts.items():
+            self.add(bias, self.rows(bias, found))
 
     def multiply(self, layers: Sequence[Layer]) -> None:
         """Write the products of layers of one shape that are used alike."""
@@ -164,14 +181,19 @@ class Tape:
         if not nodes:
             first, *products = products
             nodes = [Scaled(first.factor, self.emit(torch.mm, first.left, first.right, like=value))]
-        scale, total = nodes[0].factor, nodes[0].node
-        for item in nodes[1:]:
-            more = {} if item.factor == scale else {"alpha": item.factor / scale}
-            total = self.emit(torch.add, total, item.node, like=value, **more)
+        start, *rest = nodes
+        for item in rest:
+            start = self.sum(start, item, value)
+        scale, total = start.factor, start.node
         for product in products:
             more = {} if product.factor == scale else {"alpha": product.factor / scale}
             total = self.emit(torch.addmm, total, product.left, product.right, like=value, **more)
         return Scaled(scale, total)
+
+    def sum(self, one: Scaled, other: Scaled, like: fx.Node) -> Scaled:
+        """Write a sum, in units of the first factor."""
+        more = {} if other.factor == one.factor else {"alpha": other.factor / one.factor}
+        return Scaled(one.factor, self.emit(torch.add, one.node, other.node, like=like, **more))
 
     def tensor(self, found: Scaled) -> fx.Node:
         """Return a cotangent with its factor multiplied out."""

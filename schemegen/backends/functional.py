@@ -48,7 +48,7 @@ class Functional:
 
 def observed(module: nn.Module) -> bool:
     """Return whether somebody listens to a module's calls or has changed what they do."""
-    patched = "forward" in module.__dict__ or hasattr(module, "parametrizations")
+    patched = "forward" in module.__dict__ or "parametrizations" in module._modules
     return patched or any(getattr(module, name) for name in HOOKS)
 
 

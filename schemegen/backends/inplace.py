@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable
 from typing import Any
 
@@ -12,6 +13,8 @@ from torch.nn import functional as F  # noqa: N812
 from schemegen.backends.rewrites import alike, into_sum
 
 __all__ = ["accumulate", "reuse"]
+
+aten = torch.ops.aten
 
 ALONE: dict[Any, str] = {
     torch.relu: "relu_",
@@ -24,43 +27,69 @@ SUMS: dict[Callable[..., Any], str] = {
     torch.addcmul: "addcmul_",
     torch.addmm: "addmm_",
 }
+INTO: dict[Any, tuple[Callable[..., Any], str, int]] = {
+    torch.add: (torch.add, "out", 2),
+    torch.sub: (torch.sub, "out", 2),
+    torch.lerp: (torch.lerp, "out", 2),
+    torch.addcmul: (torch.addcmul, "out", 3),
+    aten.tanh_backward: (aten.tanh_backward.grad_input, "grad_input", 1),
+    aten.sigmoid_backward: (aten.sigmoid_backward.grad_input, "grad_input", 1),
+    aten.threshold_backward: (aten.threshold_backward.grad_input, "grad_input", 1),
+}
+"""What writes number by number into a tensor that is given, the name for it, and how many operands it may be."""
+PARTS = frozenset(
+    {torch.native_batch_norm, aten.native_batch_norm_backward, aten.convolution_backward}
+)
+"""Functions that return several tensors of their own."""
 NEW = frozenset(
     {
-        *ALONE, *SUMS, F.linear, F.conv2d, F.conv_transpose2d, F.batch_norm, torch.mean, torch.lerp,
+        *ALONE, *SUMS, *INTO, F.linear, F.conv2d, F.conv_transpose2d, F.batch_norm, torch.mean, torch.mm,
     }
 )  # fmt: skip
 """Functions whose result is a tensor of its own, and that keep none of their operands."""
 
 
+def is_new(node: fx.Node) -> bool:
+    """Return whether a node is a tensor of its own."""
+    whole = node.args[0] if node.target is operator.getitem else None
+    return node.target in NEW or (isinstance(whole, fx.Node) and whole.target in PARTS)
+
+
 def reuse(graph: fx.Graph, kept: frozenset[fx.Node] = frozenset()) -> None:
-    """Turn functions into methods that write in place, in the graph itself.
+    """Turn functions into those that write in place, in the graph itself.
 
     An operand is written over where it was made in the graph, every reader returns a new tensor, the reader at
     hand is the last one, and the shapes are the same. So inputs, parameters, remembered values that are read
     later, and ``kept`` values are never written.
     """
     order = {node: index for index, node in enumerate(graph.nodes)}
-    own = {node for node in graph.nodes if node.target in NEW and node not in kept}
-    readers = set(own) | {node for node in kept if node.target in NEW}
+    own = {node for node in graph.nodes if is_new(node) and node not in kept}
+    readers = {node for node in graph.nodes if node.target in NEW or node.target in PARTS}
 
     def dies(value: object, reader: fx.Node) -> bool:
         return (
             isinstance(value, fx.Node)
             and value in own
-            and len(value.users) == len({*value.users, reader})
             and all(user in readers and order[user] <= order[reader] for user in value.users)
         )
 
     for node in list(graph.nodes):
-        if node.op != "call_function" or node.target not in (*ALONE, *SUMS):
+        if node.op != "call_function" or node.target not in (*ALONE, *SUMS, *INTO):
             continue
-        name = (ALONE | SUMS)[node.target]
         first, *rest = node.args
         if node.target is torch.add and not node.kwargs and not dies(first, node):
             first, rest = rest[0], [first]
-        if dies(first, node) and first not in rest and (node.target in ALONE or alike(node, first)):
+        same = node.target in ALONE or alike(node, first)
+        name = ALONE.get(node.target) or SUMS.get(node.target)
+        if name is not None and dies(first, node) and first not in rest and same:
             node.args = (first, *rest)
             node.op, node.target = "call_method", name
+        elif node.target in INTO:
+            function, key, count = INTO[node.target]
+            for value in node.args[:count]:
+                if dies(value, node) and alike(node, value):
+                    node.target, node.kwargs = function, {**node.kwargs, key: value}
+                    break
     graph.lint()
 
 

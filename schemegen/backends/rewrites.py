@@ -110,9 +110,11 @@ def complements(one: Any, other: Any) -> bool:
 
 
 def alike(one: fx.Node, other: Any) -> bool:
-    """Return whether two values are known to have one shape."""
-    shape = one.meta.get("shape")
-    return isinstance(other, fx.Node) and shape is not None and other.meta.get("shape") == shape
+    """Return whether two values are known to have one shape, that of a sample or of a weight."""
+    return isinstance(other, fx.Node) and any(
+        key in one.meta and one.meta[key] is not None and other.meta.get(key) == one.meta[key]
+        for key in ("shape", "own")
+    )
 
 
 def impure(node: fx.Node) -> bool:

@@ -15,12 +15,7 @@ from schemegen.backends.cotangents import Product, Scaled, Tape
 from schemegen.backends.pointwise import POINTWISE, Pullback
 from schemegen.backends.weights import METHODS, OF_WEIGHTS
 from schemegen.network import functions
-from schemegen.network.adjoint import (
-    MANY,
-    mean_spread,
-    pulled_back,
-    weighted,
-)
+from schemegen.network.adjoint import mean_spread, pulled_back, weighted
 from schemegen.network.noise import DRAWS
 
 __all__ = ["NORM", "PULLBACKS", "by_autograd", "known", "split"]
@@ -49,16 +44,9 @@ def linear(tape: Tape, node: fx.Node, g: Scaled) -> None:
         return
     if tape.wants(x):
         tape.add(x, Product(g.factor, g.node, tape.value(weight)))
-    if not tape.wants(weight) and not tape.wants(bias):
-        return
-    if tape.gathered or (again(node) and tape.most >= MANY):
-        tape.meet(weight, bias, (g.node, tape.value(x), g.factor))  # type: ignore[arg-type]
-        return
-    if tape.wants(weight):
-        turned = tape.graph.call_method("t", (g.node,))
-        tape.add(weight, Product(g.factor, turned, tape.value(x)))
-    if tape.wants(bias):
-        tape.add(bias, Scaled(g.factor, tape.emit(torch.sum, g.node, 0)))
+    if tape.wants(weight) or tape.wants(bias):
+        use = (g.node, tape.value(x), g.factor)
+        tape.meet(weight, bias, use, again=again(node))  # type: ignore[arg-type]
 
 
 def again(layer: fx.Node) -> bool:

@@ -24,10 +24,6 @@ __all__ = [
 
 SMALL = 2048
 """Cotangents of up to so many numbers are gathered: there a call costs more than a copy."""
-NEAR = 1 << 17
-"""Cotangents of one layer are gathered up to so many numbers: more are no longer near the processor."""
-MANY = 16
-"""Fewer cotangents of one layer are not gathered: their copies would cost what one large product saves."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,10 +44,10 @@ class Pair:
 
 
 class Pairs(Protocol):
-    """The adjoints of one function, by which inputs ask for gradients and by size."""
+    """The adjoints of one function, by which inputs ask for gradients and by whether the states are small."""
 
-    def of(self, needed: tuple[bool, ...], size: int) -> Pair:
-        """Return the pair for states of up to ``size`` numbers, a power of 2."""
+    def of(self, needed: tuple[bool, ...], small: bool) -> Pair:
+        """Return the pair for states of up to :data:`SMALL` numbers, or of more."""
 
     def plain(self, *inputs: Tensor) -> tuple[Tensor, ...]:
         """Run the function on inputs and what it drew, so that autograd can follow; buffers stay as they are."""
@@ -66,8 +62,7 @@ class Adjoint(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, pairs: Pairs, *inputs: Tensor) -> tuple[Tensor, ...]:
-        size = max(SMALL, 1 << (inputs[0].numel() - 1).bit_length())
-        pair = pairs.of(ctx.needs_input_grad[1:], min(size, NEAR // MANY * 2))
+        pair = pairs.of(ctx.needs_input_grad[1:], inputs[0].numel() <= SMALL)
         results = pair.forward(*inputs)
         ctx.pairs, ctx.pair, ctx.count = pairs, pair, len(inputs)
         ctx.others = [(place, inputs[place]) for place in pair.others]
