@@ -20,7 +20,7 @@ from torch.nn import functional as F  # noqa: N812
 
 from schemegen.backends.composing import FRONT
 from schemegen.backends.cotangents import Scaled, Tape
-from schemegen.backends.inplace import accumulate, reuse
+from schemegen.backends.inplace import accumulate, reuse, side_by_side
 from schemegen.backends.vjp import NORM, PULLBACKS, by_autograd, known, split
 from schemegen.network.adjoint import Adjoint, Pair
 from schemegen.network.noise import DRAWS
@@ -36,6 +36,7 @@ def with_adjoint(graph: fx.Graph) -> tuple[nn.Module, fx.Graph]:
     root = nn.Module()
     result = fx.Graph()
     made: dict[fx.Node, fx.Node] = {}
+    order = {node: index for index, node in enumerate(graph.nodes)}
     for run in runs(graph):
         if not written_out(run):
             for node in run:
@@ -43,7 +44,7 @@ def with_adjoint(graph: fx.Graph) -> tuple[nn.Module, fx.Graph]:
             continue
         inside = set(run)
         given = list(dict.fromkeys(x for n in run for x in n.all_input_nodes if x not in inside))
-        given.sort(key=lambda item: "shape" not in item.meta)
+        given.sort(key=lambda item: ("shape" not in item.meta, order[item]))
         leaving = [node for node in run if any(user not in inside for user in node.users)]
         name = f"run{len(list(root.children()))}"
         root.add_module(name, Run(given, run, leaving))
@@ -89,10 +90,12 @@ class Run(nn.Module):
         self.known: dict[tuple[tuple[bool, ...], bool], Pair] = {}
         self.pure: Callable[..., tuple[Tensor, ...]] | None = None
 
-    def __call__(
-        self, *inputs: Tensor
-    ) -> Any:  # nobody can hang a hook on it: half the cost of a module call
+    def __call__(self, *inputs: Tensor) -> Any:  # no hooks here: half of what a module call costs
         return Adjoint.apply(self, *inputs)
+
+    def first(self, *inputs: Tensor) -> Any:
+        """Return the first result."""
+        return Adjoint.apply(self, *inputs)[0]
 
     def of(self, needed: tuple[bool, ...], small: bool) -> Pair:
         key = (needed, small)
@@ -181,7 +184,8 @@ def pair(run: Run, needed: tuple[bool, ...], small: bool) -> Pair:
     outputs = [nodes[node] for node in [*run.leaving, *kept]]
     forward.output(tuple(outputs))
     accumulate(forward)
-    reuse(forward, frozenset(outputs))
+    moved = frozenset() if small else side_by_side(forward)
+    reuse(forward, moved.union(outputs))
     asked = tuple(index for index, asks in enumerate(needed) if asks)
     count = len(run.leaving)
     others = tuple(index for index in range(len(needed)) if index not in places)

@@ -1,4 +1,4 @@
-"""Results that are written over what nothing reads any more, and added to it, where no gradient is asked for."""
+"""Results that are written over what nothing reads any more, added to it, or side by side."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from torch import fx
 from torch.nn import functional as F  # noqa: N812
 
 from schemegen.backends.rewrites import alike, into_sum
+from schemegen.network.adjoint import row_sum, rows, weighted
 
-__all__ = ["accumulate", "reuse"]
+__all__ = ["accumulate", "reuse", "side_by_side"]
 
 aten = torch.ops.aten
 
@@ -49,6 +50,10 @@ NEW = frozenset(
 """Functions whose result is a tensor of its own, and that keep none of their operands."""
 
 
+MANY = 8
+"""Fewer values are not worth memory of their own."""
+
+
 def is_new(node: fx.Node) -> bool:
     """Return whether a node is a tensor of its own."""
     whole = node.args[0] if node.target is operator.getitem else None
@@ -74,7 +79,7 @@ def reuse(graph: fx.Graph, kept: frozenset[fx.Node] = frozenset()) -> None:
         )
 
     for node in list(graph.nodes):
-        if node.op != "call_function" or node.target not in (*ALONE, *SUMS, *INTO):
+        if node.target not in (*ALONE, *SUMS, *INTO) or "out" in node.kwargs:
             continue
         first, *rest = node.args
         if node.target is torch.add and not node.kwargs and not dies(first, node):
@@ -119,3 +124,31 @@ def accumulate(graph: fx.Graph) -> None:
         node.replace_all_uses_with(found)
         graph.erase_node(node)
         graph.erase_node(layer)
+
+
+def side_by_side(graph: fx.Graph) -> frozenset[fx.Node]:
+    """Write values that are summed up, as those of composed steps are, side by side and sum them as one.
+
+    In the graph itself. Return these values: more than their users read what is in them.
+    """
+    moved: set[fx.Node] = set()
+    for node in [node for node in graph.nodes if node.target is weighted]:
+        values: Any
+        values, factors = node.args
+        if len(values) < MANY or moved.intersection(values) or len(set(values)) < len(values):
+            continue
+        if any(value.target not in (torch.tanh, torch.sigmoid) for value in values):
+            continue
+        chosen = set(values)
+        first = next(value for value in graph.nodes if value in chosen)
+        with graph.inserting_before(first):
+            made = graph.call_function(rows, (first.args[0], len(values)))
+            whole, *parts = (
+                graph.call_function(operator.getitem, (made, place))
+                for place in range(len(values) + 1)
+            )
+        for value, part in zip(values, parts, strict=True):
+            value.kwargs = {"out": part}
+        node.target, node.args = row_sum, (whole, factors)
+        moved |= chosen
+    return frozenset(moved)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import operator
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from operator import attrgetter, getitem
@@ -26,6 +27,8 @@ __all__ = ["OptimizedNetwork", "optimized"]
 NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, StageBatchNorm)
 MODE = attrgetter("training")
 Function = Callable[..., Any]
+transforms = torch._C._functorch.peek_interpreter_stack
+tracing = torch._C._get_tracing_state
 
 
 class Flat:
@@ -39,10 +42,10 @@ class Flat:
         written = functional(root)
         self.owners, self.keys = places(root, list(written.values))
         self.parents, self.names, self.expected = held(root, written)
-        self.watched = [getattr(m, name) for m in written.flat.values() for name in HOOKS]
-        self.flat = list(written.flat.values())
+        self.flat = [root, *written.flat.values()]
+        self.watched = [getattr(m, name) for m in self.flat for name in HOOKS]
         self.types = list(map(type, self.flat))
-        self.bodies = [module.__dict__ for module in written.flat.values()]
+        self.bodies = [module.__dict__ for module in self.flat]
         self.sizes = list(map(len, self.bodies))
         self.modal = list(written.modes.values())
         self.modes = list(map(MODE, self.modal))
@@ -65,9 +68,10 @@ class Flat:
         if x.dim() == 4 and not self.ordered:
             x = x.contiguous(memory_format=torch.channels_last)
         values = map(getitem, self.owners, self.keys)
-        if torch.is_autocast_enabled(x.device.type):
+        if torch._C._is_any_autocast_enabled() and torch.is_autocast_enabled(x.device.type):
             return self.plain(x, *values)
-        code = self.codes[0] if len(self.codes) == 1 else self.cheapest(x.shape[0])
+        batch = x.size(0)
+        code = self.by_batch.get(batch) or self.cheapest(batch)
         if not torch.is_grad_enabled():
             return code.frugal(x, *values)
         # Statistics of a batch are computed as autograd would only on a CPU, of more than one sample.
@@ -77,10 +81,8 @@ class Flat:
     def cheapest(self, batch: int) -> Code:
         """Return the code for a batch; batches of like size have the same."""
         size = 1 << max(batch.bit_length() - 1, 0)
-        if size not in self.by_batch:
-            place = cheapest([code.graph for code in self.codes], size)
-            self.by_batch[size] = self.codes[place]
-        return self.by_batch[size]
+        place = cheapest([code.graph for code in self.codes], size)
+        return self.by_batch.setdefault(batch, self.codes[place])
 
 
 class Code:
@@ -91,7 +93,7 @@ class Code:
 
     @cached_property
     def trained(self) -> Function:
-        return fx.GraphModule(*with_adjoint(self.graph)).forward
+        return called(*with_adjoint(self.graph))
 
     @cached_property
     def frugal(self) -> Function:
@@ -99,6 +101,17 @@ class Code:
         accumulate(graph)
         reuse(graph)
         return runnable(graph)
+
+
+def called(root: nn.Module, graph: fx.Graph) -> Function:
+    """Return a graph as a function; where it is one run with one result, that without the graph around it."""
+    (out,) = graph.output_node().all_input_nodes
+    whole = out.args[0] if out.target is operator.getitem else None
+    if isinstance(whole, fx.Node) and whole.op == "call_module" and list(whole.users) == [out]:
+        inputs = [node for node in graph.nodes if node.op == "placeholder"]
+        if list(whole.args) == inputs:
+            return attrgetter(f"{whole.target}.first")(root)  # type: ignore[no-any-return]
+    return fx.GraphModule(root, graph).forward
 
 
 def places(root: nn.Module, paths: Sequence[str]) -> tuple[list[dict[str, Any]], list[str]]:
@@ -138,8 +151,11 @@ class Flats:
     def __reduce__(self) -> Any:
         return Flats, ()
 
-    def of(self, root: fx.GraphModule) -> Flat:
+    def of(self, root: fx.GraphModule) -> Flat | None:
+        """Return the function of a network, None where somebody listens to the network itself."""
         if self.last is None or not self.last.holds():
+            if observed(root):
+                return None
             self.known = [item for item in self.known if item.modes != list(map(MODE, item.modal))]
             found = next((item for item in self.known if item.holds()), None)
             self.last = found or Flat(root)
@@ -181,10 +197,13 @@ class OptimizedNetwork(SchemeNetwork):
         return OptimizedNetwork.__init__
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        if kwargs or len(args) != 1 or watched(self, args[0]):
+        if kwargs or len(args) != 1 or watched(args[0]):
             return super().__call__(*args, **kwargs)
+        flat = self.flats.of(self)
+        if flat is None:
+            return super().__call__(*args)
         try:
-            return self.flats.of(self)(args[0])
+            return flat(args[0])
         except torch.OutOfMemoryError:
             raise
         except Exception as error:
@@ -194,14 +213,13 @@ class OptimizedNetwork(SchemeNetwork):
             raise NetworkError(f"{where}: {error}") from error
 
 
-def watched(network: nn.Module, x: object) -> bool:
-    """Return whether a call has to go through the graph and its modules."""
+def watched(x: object) -> bool:
+    """Return whether a call has to go through the graph and its modules, whatever the network."""
     return (
         torch.compiler.is_compiling()
         or type(x) is not Tensor
         or forward_ad._current_level >= 0
-        or torch._C._functorch.peek_interpreter_stack() is not None
-        or torch._C._get_tracing_state() is not None
+        or transforms() is not None
+        or tracing() is not None
         or nn_module._has_any_global_hook()  # type: ignore[no-untyped-call]
-        or observed(network)
     )

@@ -17,6 +17,8 @@ __all__ = [
     "linear_gradients",
     "mean_spread",
     "pulled_back",
+    "row_sum",
+    "rows",
     "spread_rows",
     "summed",
     "weighted",
@@ -137,6 +139,21 @@ def weighted(values: Sequence[Tensor], factors: Sequence[float]) -> Tensor:
     for value, factor in zip(values[1:], factors[1:], strict=True):
         total.add_(value, alpha=factor)
     return total
+
+
+def rows(like: Tensor, count: int) -> tuple[Tensor, ...]:
+    """Return memory for ``count`` tensors like one, as a whole and one by one."""
+    whole = like.new_empty((count, *like.shape))
+    return (whole, *whole.unbind())
+
+
+def row_sum(whole: Tensor, factors: Sequence[float]) -> Tensor:
+    """Return ``sum_j factors_j whole_j``."""
+    if any(factor != factors[0] for factor in factors):
+        flat = whole.view(len(factors), -1)
+        return (whole.new_tensor(factors) @ flat).view(whole.shape[1:])
+    total = whole.sum(0)
+    return total if factors[0] == 1 else total.mul_(factors[0])
 
 
 def summed(gradient: Tensor, x: Tensor) -> Tensor:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import operator
+import re
 from collections import Counter
 from collections.abc import Callable
 
@@ -17,6 +19,7 @@ from schemegen.backends.adjoint import runnable
 from schemegen.backends.composing import FRONT, composed, softened, terms
 from schemegen.backends.costs import cheapest, cost, forms
 from schemegen.backends.functional import functional
+from schemegen.backends.inplace import side_by_side
 from schemegen.backends.optimized import Code, places
 from schemegen.backends.rewrites import interpolate, share
 from schemegen.network.adjoint import weighted
@@ -229,11 +232,40 @@ def test_frozen_layers_add_to_what_is_there(step: str, sums: int) -> None:
 def test_layers_add_to_what_is_there_in_training() -> None:
     fast = schemegen.optimize(schemegen.build(from_text(text(STEPS["euler"]))))
     fast(torch.randn(3, 5)).sum().backward()
-    [run] = fast.flats.last.codes[0].trained.__self__.children()
+    run = fast.flats.last.codes[0].trained.__self__
     [pair] = run.known.values()
     code = pair.forward.__self__.code
     assert code.count(".addmm_(") == 5
     assert code.count("_nn.linear(") == 1 + 5 + 1
+
+
+@pytest.mark.parametrize("step", ["euler", "heun", "damped"])
+def test_values_that_are_summed_are_written_side_by_side(step: str) -> None:
+    _, graph, values = written(STEPS[step].replace("h*", "h/8*"), steps=9)
+    wanted = results(runnable(graph), values, 500)
+    placed = []
+    for form in forms(graph):
+        code = Code(form)
+        for found, value in zip(results(code.trained, values, 500), wanted, strict=True):
+            assert torch.allclose(found, value, rtol=1e-9, atol=1e-10)
+        [pair] = code.trained.__self__.known.values()
+        placed.append(len(re.findall(r"(?:tanh|sigmoid)\(\w+, out = ", pair.forward.__self__.code)))
+    count = 18 if step == "heun" else 9
+    assert placed == [0, 0, count, count]
+
+
+def test_few_values_and_those_of_other_functions_stay_where_they_are() -> None:
+    for count, function, moved in ((8, torch.tanh, 8), (7, torch.tanh, 0), (8, torch.relu, 0)):
+        graph = fx.Graph()
+        x = graph.placeholder("x")
+        shifted = [graph.call_function(torch.add, (x, i)) for i in range(count)]
+        made = [graph.call_function(function, (item,)) for item in shifted]
+        numbers = [i + 1.0 for i in range(count)]
+        graph.output(graph.call_function(weighted, (made, numbers)))
+        x_ = torch.randn(3, 4, dtype=torch.float64)
+        wanted = runnable(copy.deepcopy(graph))(x_)
+        assert len(side_by_side(graph)) == moved
+        torch.testing.assert_close(runnable(graph)(x_), wanted)
 
 
 def runnable_code(code: Code) -> str:
