@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, fx, nn
 
 import schemegen
-from benchmarks import vanishing
+from benchmarks import ablated, vanishing
 from benchmarks.harness import Options, Report, interleaved, missing, ratios, setting, timed
 from schemegen.backends.adjoint import with_adjoint
 from schemegen.backends.exports import exported_program, onnx_bytes
@@ -54,7 +54,8 @@ VERLET = """scheme verlet {
   start: v zero
 }"""
 ONE = ", one set"
-TIED = ("verlet", "euler, one set", "rk4, one set")
+EULER = f"euler{ONE}"
+TIED = ("verlet", EULER, "rk4, one set")
 SCHEMES = (*TIED, "euler", "rk2", "rk4", "ab2", "lm_resnet")
 Call = Callable[[Tensor], Tensor]
 
@@ -267,6 +268,24 @@ def large(report: Report, options: Options) -> None:
             inference.rows.append([scheme, name, *list({**found, **said}.values())[1:]])
 
 
+def lacking(report: Report, options: Options) -> None:
+    """Training without one pass: a perceptron with one set of weights, and convolutions."""
+    width, steps, batch = (8, 3, 2) if options.quick else (64, 20, 64)
+    size, channels, images = (6, 4, 2) if options.quick else (32, 16, 16)
+    vectors = VECTORS.format(width=width, steps=steps)
+    stage = IMAGES.format(width=channels, size=size, steps=2 if options.quick else 6)
+    x = torch.randn(batch, width, device=options.device)
+    y = torch.randn(images, 3, size, size, device=options.device)
+    ablated.training(
+        report,
+        options,
+        [
+            (EULER, f"perceptron, {width} wide", network(EULER, vectors).to(options.device), x),
+            ("euler", f"{channels} channels", network("euler", stage).to(options.device), y),
+        ],
+    )
+
+
 def exported(network: nn.Module, x: Tensor) -> Callable[[], object] | str:
     """Return a run of the exported network in onnxruntime, or why there is none."""
     if (absent := missing("onnx", "onnxscript", "onnxruntime")) is not None:
@@ -295,4 +314,5 @@ def run(options: Options) -> Report:
     regrouped(report, options)
     zeros(report, options)
     large(report, options)
+    lacking(report, options)
     return report
