@@ -16,7 +16,7 @@ from click.testing import CliRunner
 
 import schemegen
 from schemegen import cache
-from schemegen.analysis import analyze as analysing
+from schemegen.analysis import questions
 from schemegen.analysis import known
 from schemegen.analysis.stored import (
     NotStorableError,
@@ -248,7 +248,7 @@ def test_an_analysis_that_was_cut_short_is_not_kept(
 
     (scheme,) = schemes("rk2")
     with monkeypatch.context() as patched:
-        patched.setattr(analysing, "dispersion_and_dissipation", endless)
+        patched.setattr(questions, "dispersion_and_dissipation", endless)
         assert study(scheme).analysis.dispersion is None
     assert not entries(kept)
     assert study(scheme).analysis.dispersion is not None

@@ -18,7 +18,7 @@ from schemegen.report import analysis_data, report_schema, report_text
 from schemegen.sources import zoo_file
 
 TINY = 0.05
-ANALYZE = importlib.import_module("schemegen.analysis.analyze")
+QUESTIONS = importlib.import_module("schemegen.analysis.questions")
 EXPANSION = importlib.import_module("schemegen.analysis.expansion")
 CLAIMS = importlib.import_module("schemegen.analysis.claims")
 
@@ -101,7 +101,7 @@ def test_a_question_that_is_cut_off_costs_no_other(
     question: str, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = data_of(name)
-    monkeypatch.setattr(ANALYZE, question, endless)
+    monkeypatch.setattr(QUESTIONS, question, endless)
     found = data_of(name)
     # The sets of values stand on the linear test.
     free = (
@@ -146,7 +146,7 @@ def test_an_expansion_that_is_cut_off_keeps_what_it_has(
 @pytest.mark.parametrize("question", [*LATE, "expand"])
 def test_what_is_left_is_a_report(question: str, monkeypatch: pytest.MonkeyPatch) -> None:
     jsonschema = pytest.importorskip("jsonschema")
-    monkeypatch.setattr(ANALYZE, question, endless)
+    monkeypatch.setattr(QUESTIONS, question, endless)
     unit = study(load("lm_resnet"))
     data = json.loads(json.dumps(analysis_data(unit.analysis, unit.scheme)))
     jsonschema.Draft202012Validator(report_schema()).validate(data)
@@ -176,7 +176,7 @@ def test_a_claim_that_is_not_decided_in_time_is_not_taken_as_true(
     end = max(i for i, line in enumerate(lines) if line.strip() == "}")
     source = Source("c.scheme", "\n".join([*lines[:end], f"  expect {claim}", *lines[end:]]))
     assert not diagnose(source)
-    monkeypatch.setattr(ANALYZE, question, endless)
+    monkeypatch.setattr(QUESTIONS, question, endless)
     (found,) = diagnose(source)
     assert found.code == "W0410"
     assert "not decided within 20 s" in found.message
