@@ -16,8 +16,7 @@ from click.testing import CliRunner
 
 import schemegen
 from schemegen import cache
-from schemegen.analysis import questions
-from schemegen.analysis import known
+from schemegen.analysis import known, questions
 from schemegen.analysis.stored import (
     NotStorableError,
     read_analysis,
