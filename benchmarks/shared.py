@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
+from torch import Tensor, nn
 
 import schemegen
 from benchmarks.field import (
@@ -29,6 +30,8 @@ QUESTION = "How fast is a small field with shared weights when compiled, beside 
 HAND, ALONE, UNROLLED = "eager loop by hand", "field alone", "unrolled"
 PARTS, FAST, FROZEN = "compile_network", "optimize", "inference, compiled"
 JAX = "JAX scan"
+EMPTY = "sum of weights, compiled"
+"""What a compiled call costs, and its gradient to the same weights, before it computes anything."""
 
 
 def run(options: Options) -> Report:
@@ -51,7 +54,7 @@ def run(options: Options) -> Report:
                 table.rows.append([scheme, batch, micro, *cells])
                 if JAX in times:
                     scan = ratios(times, JAX)
-                    names = [name for name in (PARTS, FAST, FROZEN) if name in times]
+                    names = [name for name in (PARTS, FAST, FROZEN, EMPTY) if name in times]
                     if beside is None:
                         beside = report.table(
                             f"{what}, over the JAX scan", "scheme", "batch", *names
@@ -79,6 +82,7 @@ def contestants(
         UNROLLED: torch.compile(own, fullgraph=True, **more),
         PARTS: schemegen.compile_network(own, **more),
         FAST: schemegen.optimize(own),
+        EMPTY: torch.compile(empty(f), fullgraph=True, **more),
     }
     if not backward:
         frozen = schemegen.optimize(own, mode="inference")
@@ -86,7 +90,8 @@ def contestants(
         calls[FROZEN] = torch.compile(frozen, fullgraph=True, **more)
     with torch.no_grad():
         for name in list(calls)[2:]:
-            agree(calls[name](x), hand(x), name)
+            if name != EMPTY:
+                agree(calls[name](x), hand(x), name)
     parameters = list(f.parameters())
     made = {name: torch_runs(call, parameters, x, backward) for name, call in calls.items()}
     absent = missing("jax")
@@ -98,3 +103,14 @@ def contestants(
         made |= {JAX: absent, "diffrax": absent}
     said = {name: item for name, item in made.items() if isinstance(item, str)}
     return {name: item for name, item in made.items() if not isinstance(item, str)}, said
+
+
+def empty(f: nn.Module) -> Callable[[Tensor], Tensor]:
+    weights = list(f.parameters())
+
+    def run(u: Tensor) -> Tensor:
+        for weight in weights:
+            u = u + (weight[0] if weight.dim() > 1 else weight)
+        return u
+
+    return run

@@ -10,12 +10,14 @@ from itertools import groupby
 from typing import Any
 
 from torch import fx, nn
+from torch.nn import functional as F  # noqa: N812
 
 from schemegen.backends.costs import TYPICAL, cheapest, forms
 from schemegen.backends.execution import SchemeNetwork
 from schemegen.backends.folding import CHAIN, Cut, cuts, described, form_of, kind
 from schemegen.backends.functional import functional
 from schemegen.diagnostics import UsageError
+from schemegen.network.functions import layer
 from schemegen.network.loop import Loop, per_sample
 from schemegen.network.region import Region
 from schemegen.network.replay import Chain
@@ -226,6 +228,9 @@ def composed_row(
     calls = sum(node.op.startswith("call") for node in best.nodes)
     if best is every[0] or calls > MOST:
         return None
+    for node in best.nodes:
+        if node.target is F.linear and len(node.meta.get("shape", ())) == 1:
+            node.target = layer
     return fx.GraphModule(nn.Module(), best), list(written.values)
 
 

@@ -168,9 +168,9 @@ def test_shared_weights_run_as_a_loop_with_the_same_gradients(
     agreeing(network, compiled)
 
 
-def agreeing(network: fx.GraphModule, compiled: nn.Module) -> None:
+def agreeing(network: fx.GraphModule, compiled: nn.Module, batch: int = 3) -> None:
     """Compare a step of training, the gradient of the input, and evaluation."""
-    x = torch.randn(3, 8, dtype=torch.float64, requires_grad=True)
+    x = torch.randn(batch, 8, dtype=torch.float64, requires_grad=True)
     other = x.detach().clone().requires_grad_()
     for first, second in zip(trained(network, x), trained(compiled, other), strict=True):
         torch.testing.assert_close(first, second, rtol=1e-9, atol=1e-10)
@@ -200,7 +200,9 @@ def test_few_small_steps_are_one_body_with_composed_layers(
     codes = [str(item.form.code) for item in compiled.modules() if isinstance(item, Region)]
     assert not whole or len(codes) == 3  # the stem, all steps, the head
     assert sum("weighted" in code for code in codes) == int(whole)
+    assert sum("functions_layer(" in code for code in codes) == int(whole)
     agreeing(network, compiled)
+    agreeing(network.eval(), compiled.eval(), batch=1)
     with torch.no_grad():
         compiled.get_parameter("shared_f.linear1.weight" if whole else "stem.0.weight").mul_(2)
     x = torch.randn(4, 8, dtype=torch.float64)
