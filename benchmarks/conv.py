@@ -6,7 +6,6 @@ the blocks as often and combines nothing.
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable
 
 import torch
@@ -15,21 +14,12 @@ from torch import Tensor, fx, nn
 import schemegen
 from benchmarks.harness import Options, Report, interleaved, ratios, setting
 from benchmarks.literal import literal
-from schemegen.diagnostics import SchemeError
-from schemegen.scheme.fits import history
-from schemegen.sources import zoo_file, zoo_names
+from schemegen.sources import zoo_file
 
 NETWORK = """network n {{
   input: shape [3, {size}, {size}], classes 10
   stem: conv(3), width {width}
   stage: width {width}, steps {steps}
-  head: bn, relu, avgpool, linear
-}}"""
-SMALL = """network n {{
-  input: shape [1, 8, 8], classes 10
-  stem: conv(3), width 8
-  stage: width 8, steps {steps}
-  stage: width 16, steps {steps}, stride 2
   head: bn, relu, avgpool, linear
 }}"""
 QUESTION = "How fast is a training step of convolutional stages, eager and compiled?"
@@ -112,41 +102,4 @@ def run(options: Options) -> Report:
             second = report.table(f"{title}, over the compiled field", "scheme", *columns[-2:])
         first.rows.append([scheme, *found.values()])
         second.rows.append([scheme, *(compiled[name] for name in columns[-2:])])
-    report.tables.append(zoo(options, dtype).tables[0])
     return report
-
-
-def stages(scheme: str) -> fx.GraphModule:
-    """Return a scheme of the zoo on two small stages that are long enough for its history."""
-    steps = history(schemegen.load(scheme)) + 3
-    text = zoo_file(scheme).read_text(encoding="utf-8") + SMALL.format(steps=steps)
-    found = schemegen.build(text, "n")
-    with torch.no_grad():  # so small that implicit steps converge
-        for name, value in found.named_parameters():
-            if name.startswith("stage") and name not in found.meta["coefficients"]:
-                value.mul_(0.25)
-    return found
-
-
-def zoo(options: Options, dtype: torch.dtype) -> Report:
-    """Return every scheme of the zoo beside its loop by hand."""
-    found = Report("zoo", "", {})
-    title = "Forward and backward of two small stages for every scheme of the zoo, over the loop by hand"
-    table = found.table(title, "scheme", "schemegen", "optimize")
-    for scheme in ("rk4",) if options.quick else zoo_names():
-        try:
-            own = stages(scheme).to(options.device).train()
-        except SchemeError as error:
-            said = f"does not fit: {error.diagnostics[0].code}"
-            table.rows.append([scheme, said, said])
-            continue
-        fast = schemegen.optimize(copy.deepcopy(own))  # which changes how its kernels lie in memory
-        x = torch.randn(16, 1, 8, 8, device=options.device)
-        runs = {
-            "loop by hand": step(literal(own), own, x, dtype),
-            "schemegen": step(own, own, x, dtype),
-            "optimize": step(fast, fast, x, dtype),
-        }
-        cells = ratios(interleaved(runs, options.number(9), warmup=1), "loop by hand")
-        table.rows.append([scheme, cells["schemegen"], cells["optimize"]])
-    return found
