@@ -104,11 +104,16 @@ class Tape:
 
     def give(self, value: object, factor: Number, function: Callable[..., Any], *args: Any) -> None:
         """Add ``factor * function(*args)`` to the cotangents of a value, if they are asked for."""
-        if self.wants(value):
-            like = next((x for x in args if "shape" in getattr(x, "meta", {})), value)
-            found = Scaled(factor, self.emit(function, *args, like=like))  # type: ignore[arg-type]
-            same = "own" in found.node.meta
-            self.add(value, found if same else self.reduced(value, found))  # type: ignore[arg-type]
+        if not self.wants(value):
+            return
+        like = next((x for x in args if "shape" in getattr(x, "meta", {})), value)
+        node = self.emit(function, *args, like=like)  # type: ignore[arg-type]
+        if "own" in node.meta and function in (torch.mul, torch.div):
+            sizes = (x.meta["own"] for x in args if "own" in getattr(x, "meta", {}))
+            node.meta["own"] = tuple(torch.broadcast_shapes(*sizes))
+        same = "own" in node.meta and node.meta["own"] == value.meta["own"]  # type: ignore[union-attr, attr-defined]
+        found = Scaled(factor, node)
+        self.add(value, found if same else self.reduced(value, found))  # type: ignore[arg-type]
 
     def meet(self, weight: fx.Node, bias: fx.Node | None, use: Use, *, again: bool) -> None:
         """Let the cotangent of what a layer gave meet what the layer was given, ``again`` if it is used so."""

@@ -89,10 +89,13 @@ def mul(tape: Tape, node: fx.Node, g: Scaled) -> None:
 def divide(tape: Tape, node: fx.Node, g: Scaled) -> None:
     both: tuple[Any, ...] = node.args
     value, other = both
-    if isinstance(other, fx.Node):
-        by_autograd(tape, node, g)
-    else:
+    if not isinstance(other, fx.Node):
         passed(tape, value, Scaled(g.factor / other, g.node))
+        return
+    tape.give(value, g.factor, torch.div, g.node, tape.value(other))
+    if tape.wants(other):
+        product = tape.emit(torch.mul, g.node, tape.value(node), like=node)
+        tape.give(other, -g.factor, torch.div, product, tape.value(other))
 
 
 def addcmul(tape: Tape, node: fx.Node, g: Scaled) -> None:

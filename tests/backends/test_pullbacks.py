@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import operator
 from collections.abc import Callable
 from typing import Any
@@ -11,6 +12,7 @@ import torch
 from numpy.polynomial.legendre import leggauss
 from torch import Tensor, fx, nn
 
+import schemegen
 from schemegen.backends.adjoint import LEAST, with_adjoint
 from schemegen.backends.pointwise import POINTWISE
 from schemegen.network import functions
@@ -71,3 +73,43 @@ def test_derivatives_of_phi_by_its_integral(order: int) -> None:
     x = PLACES.clone().requires_grad_()
     (slope,) = torch.autograd.grad(function(x).sum(), x)
     torch.testing.assert_close(slope, true, rtol=1e-12, atol=0)
+
+
+MIXED = """scheme mixed {{
+  state u
+  drift f(u): block preact
+  param lam: learnable, shape channel, per step, init 1/10
+  param k: learnable, per step, init 1/2, range [0, 1/2]
+  step {{ u[n+1] = u[n] + h*({expression})*f(u[n]) }}
+}}
+network n {{
+  input: shape [3, 8, 8], classes 10
+  stem: conv(3), width 4
+  stage: width 4, steps 3
+  head: bn, relu, avgpool, linear
+}}"""
+
+
+@pytest.mark.parametrize(
+    "expression",
+    ["k*lam", "lam/(1 + k)", "k/(1 + lam)", "1/(k + lam)", "(1 - lam)*k", "(1 + k)/lam/k", "lam^2*k"],
+)
+@pytest.mark.parametrize("sign", [1, -1])
+def test_coefficients_of_several_shapes_are_pulled_back_as_by_autograd(
+    expression: str, sign: int
+) -> None:
+    """A bound stops the gradient of the whole coefficient, not that of single channels."""
+    network = schemegen.build(MIXED.format(expression=expression), "n").double().train()
+    with torch.no_grad():
+        for name, value in network.named_parameters():
+            if name.endswith("lam"):
+                value.copy_(torch.linspace(-0.3, 0.4, value.numel()).view_as(value))
+            elif name.endswith("k"):
+                value.add_(0.25)  # beyond its bound
+    twin = copy.deepcopy(network)
+    fast = schemegen.optimize(twin)
+    x = torch.randn(5, 3, 8, 8, dtype=torch.float64)
+    for call in (network, fast):
+        (sign * call(x).square().sum()).backward()
+    for (name, one), other in zip(network.named_parameters(), twin.parameters(), strict=True):
+        torch.testing.assert_close(other.grad, one.grad, rtol=1e-9, atol=1e-9, msg=name)
