@@ -23,6 +23,7 @@ from schemegen.backends.cotangents import Scaled, Tape
 from schemegen.backends.inplace import accumulate, reuse, side_by_side
 from schemegen.backends.vjp import NORM, PULLBACKS, by_autograd, known, split
 from schemegen.network.adjoint import Adjoint, Pair
+from schemegen.network.functions import group_normed
 from schemegen.network.noise import DRAWS
 
 __all__ = ["with_adjoint"]
@@ -131,6 +132,10 @@ def forward_graph(
             ordered = (x, weight, bias, mean, variance, training, momentum, eps)
             args = fx.map_arg(ordered, made.__getitem__)
             normed = graph.call_function(NORM, args)
+            parts = [graph.call_function(operator.getitem, (normed, i)) for i in range(3)]
+            made[node] = parts[0]
+        elif node.target is F.group_norm:
+            normed = graph.call_function(group_normed, fx.map_arg(node.args, made.__getitem__))
             parts = [graph.call_function(operator.getitem, (normed, i)) for i in range(3)]
             made[node] = parts[0]
         else:

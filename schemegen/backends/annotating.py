@@ -12,12 +12,13 @@ from torch.nn import functional as F  # noqa: N812
 
 from schemegen.network.noise import DRAWS
 from schemegen.network.solvers import evaluate
+from schemegen.network.timed import with_time
 
 __all__ = ["annotate", "applied", "as_pair"]
 
 POINTWISE = frozenset(
     {
-        torch.relu, torch.tanh, torch.sigmoid, F.batch_norm, F.dropout,
+        torch.relu, torch.tanh, torch.sigmoid, F.batch_norm, F.group_norm, F.dropout,
         torch.add, torch.sub, torch.mul, operator.add, operator.sub, operator.mul, operator.truediv,
     }
 )  # fmt: skip
@@ -68,6 +69,8 @@ def shape_of(node: fx.Node, known: Mapping[fx.Node, Tensor]) -> tuple[int, ...] 
     if node.target in POINTWISE:
         wide = any(known[item].dim() > len(shape) for item in node.all_input_nodes if item in known)
         return None if wide else shape
+    if node.target is with_time:
+        return (shape[0] + 1, *shape[1:])
     weight = node.args[1] if len(node.args) > 1 else None
     if not isinstance(weight, fx.Node) or weight not in known:
         return None

@@ -110,8 +110,8 @@ class Tape:
         node = self.emit(function, *args, like=like)  # type: ignore[arg-type]
         if "own" in node.meta and function in (torch.mul, torch.div):
             sizes = (x.meta["own"] for x in args if "own" in getattr(x, "meta", {}))
-            node.meta["own"] = tuple(torch.broadcast_shapes(*sizes))
-        same = "own" in node.meta and node.meta["own"] == value.meta["own"]  # type: ignore[union-attr, attr-defined]
+            node.meta["own"] = tuple(torch.broadcast_shapes(*sizes))  # type: ignore[no-untyped-call]
+        same = "own" in node.meta and node.meta["own"] == value.meta["own"]  # type: ignore[attr-defined]
         found = Scaled(factor, node)
         self.add(value, found if same else self.reduced(value, found))  # type: ignore[arg-type]
 

@@ -19,12 +19,13 @@ from schemegen.backends.annotating import annotate
 from schemegen.network import blocks, layers
 from schemegen.network.noise import Drop, Noise, Power, drawn, drawn_factor
 from schemegen.network.solvers import evaluate
+from schemegen.network.timed import Time, TimeConv, with_time
 
 __all__ = ["Functional", "functional", "observed"]
 
 TRACED = (
     *blocks.BLOCKS.values(), blocks.InnerPreact, blocks.InnerBottleneck,
-    blocks.Projection, blocks.VectorProjection, layers.Sequence,
+    blocks.Projection, blocks.VectorProjection, layers.Sequence, TimeConv,
 )  # fmt: skip
 PARTS = {blocks.preactivate: "preactivate", blocks.transform: "transform"}
 HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
@@ -262,6 +263,18 @@ def _stage_norm(to: _Writer, path: str, layer: blocks.StageBatchNorm, args: Args
     return to.emit(F.batch_norm, x, mean, variance, weight, bias, layer.training)
 
 
+def _group_norm(to: _Writer, path: str, layer: nn.GroupNorm, args: Args) -> fx.Node | None:
+    if not layer.affine:
+        return None
+    weight, bias = to.value(f"{path}.weight"), to.value(f"{path}.bias")
+    return to.emit(F.group_norm, args[0], layer.num_groups, weight, bias, layer.eps)
+
+
+def _time(to: _Writer, path: str, layer: Time, args: Args) -> fx.Node | None:
+    x, time = args
+    return None if isinstance(time, fx.Node) else to.emit(with_time, x, time)
+
+
 def _dropout(to: _Writer, path: str, layer: nn.Dropout, args: Args) -> fx.Node:
     to.result.modes[path] = layer
     x: fx.Node = args[0]
@@ -309,6 +322,8 @@ LAYERS: Mapping[type[nn.Module], Callable[..., fx.Node | None]] = {
     nn.BatchNorm1d: _batch_norm,
     nn.BatchNorm2d: _batch_norm,
     blocks.StageBatchNorm: _stage_norm,
+    nn.GroupNorm: _group_norm,
+    Time: _time,
     nn.Dropout: _dropout,
     Drop: _drop,
     nn.ReLU: _pointwise(torch.relu),

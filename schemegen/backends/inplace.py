@@ -12,6 +12,8 @@ from torch.nn import functional as F  # noqa: N812
 
 from schemegen.backends.rewrites import alike, into_sum
 from schemegen.network.adjoint import row_sum, rows, weighted
+from schemegen.network.functions import group_norm_pulled, group_normed
+from schemegen.network.timed import with_time
 
 __all__ = ["accumulate", "reuse", "side_by_side"]
 
@@ -39,12 +41,16 @@ INTO: dict[Any, tuple[Callable[..., Any], str, int]] = {
 }
 """What writes number by number into a tensor that is given, the name for it, and how many operands it may be."""
 PARTS = frozenset(
-    {torch.native_batch_norm, aten.native_batch_norm_backward, aten.convolution_backward}
-)
+    {
+        torch.native_batch_norm, aten.native_batch_norm_backward, aten.convolution_backward,
+        group_normed, group_norm_pulled,
+    }
+)  # fmt: skip
 """Functions that return several tensors of their own."""
 NEW = frozenset(
     {
-        *ALONE, *SUMS, *INTO, F.linear, F.conv2d, F.conv_transpose2d, F.batch_norm, torch.mean, torch.mm,
+        *ALONE, *SUMS, *INTO, F.linear, F.conv2d, F.conv_transpose2d, F.batch_norm, F.group_norm,
+        torch.mean, torch.mm, with_time,
     }
 )  # fmt: skip
 """Functions whose result is a tensor of its own, and that keep none of their operands."""

@@ -10,12 +10,13 @@ from torch import fx
 from torch.nn import functional as F  # noqa: N812
 
 from schemegen.network import functions
+from schemegen.network.timed import with_time
 
 __all__ = ["interpolate", "into_layer", "into_sum", "share"]
 
 PURE: frozenset[Any] = frozenset(
     {
-        F.linear, F.conv2d, F.conv_transpose2d, F.softplus,
+        F.linear, F.conv2d, F.conv_transpose2d, F.group_norm, F.softplus, with_time,
         torch.tanh, torch.relu, torch.sigmoid, torch.exp, torch.log,
         torch.sqrt, torch.sin, torch.cos, torch.abs, torch.add, torch.sub, torch.mul, torch.addcmul,
         torch.lerp, functions.phi1, functions.phi2, functions.phi3, functions.bounded,

@@ -16,7 +16,9 @@ from schemegen.backends.pointwise import POINTWISE, Pullback
 from schemegen.backends.weights import METHODS, OF_WEIGHTS
 from schemegen.network import functions
 from schemegen.network.adjoint import mean_spread, pulled_back, weighted
+from schemegen.network.functions import group_norm_pulled, group_normed
 from schemegen.network.noise import DRAWS
+from schemegen.network.timed import with_time, without_time
 
 __all__ = ["NORM", "PULLBACKS", "by_autograd", "known", "split"]
 
@@ -32,6 +34,8 @@ def known(node: fx.Node) -> bool:
             or (node.target is torch.mean and node.args[1:] == ((2, 3),))
             or (node.target in (torch.add, torch.sub) and set(node.kwargs) == {"alpha"})
         )
+    if node.target is F.group_norm:
+        return len(node.args) == 5
     if node.target in METHODS and "own" not in node.meta:
         return False
     return node.target in PULLBACKS or node.target in BY_AUTOGRAD
@@ -160,6 +164,22 @@ def batch_norm(tape: Tape, node: fx.Node, g: Scaled) -> None:
     taken(tape, found, (x, weight, bias), g.factor)
 
 
+def group_norm(tape: Tape, node: fx.Node, g: Scaled) -> None:
+    """``node`` is the result of the three-valued function, which is its argument."""
+    normed: Any = node.args[0]
+    x, groups, weight, bias, _ = normed.args
+    mask = [tape.wants(item) for item in (x, weight, bias)]
+    saved = {item.args[1]: item for item in normed.users}
+    known = (tape.value(item) for item in (x, groups, weight, saved[1], saved[2]))
+    taken(tape, tape.emit(group_norm_pulled, g.node, *known, mask), (x, weight, bias), g.factor)
+
+
+def timed(tape: Tape, node: fx.Node, g: Scaled) -> None:
+    x: Any = node.args[0]
+    if tape.wants(x):
+        tape.add(x, Scaled(g.factor, tape.emit(without_time, g.node, like=x)))
+
+
 def taken(tape: Tape, found: fx.Node, values: tuple[Any, ...], factor: Any) -> None:
     """Add the parts of a tuple of cotangents."""
     for index, value in enumerate(values):
@@ -237,6 +257,8 @@ def getitem(tape: Tape, node: fx.Node, g: Scaled) -> None:
     whole: Any = node.args[0]
     if whole.target is NORM:
         batch_norm(tape, node, g)
+    elif whole.target is group_normed:
+        group_norm(tape, node, g)
     else:
         tape.pieces.setdefault(whole, {})[node.args[1]] = tape.tensor(g)
 
@@ -271,6 +293,8 @@ PULLBACKS: Mapping[Any, Pullback] = {
     F.conv2d: conv2d,
     F.conv_transpose2d: conv_transpose2d,
     NORM: nothing,
+    group_normed: nothing,
+    with_time: timed,
     torch.add: add,
     torch.sub: sub,
     operator.add: add,

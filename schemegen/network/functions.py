@@ -14,6 +14,8 @@ __all__ = [
     "Rescale",
     "bounded",
     "bounded_pulled",
+    "group_norm_pulled",
+    "group_normed",
     "layer",
     "phi1",
     "phi2",
@@ -137,6 +139,31 @@ def std_pulled(gradient: Tensor, x: Tensor, result: Tensor) -> Tensor:
     """Return the gradient of ``x`` from that of its standard deviation, ``(x - mean x) / ((n - 1) std x)``."""
     scale = gradient / (result * (x.numel() - 1))
     return (x - x.mean()) * scale.masked_fill(result == 0, 0)
+
+
+def group_normed(
+    x: Tensor, groups: int, weight: Tensor, bias: Tensor, eps: float
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return ``group_norm(x)`` with the means and the inverse deviations ``(N, groups)`` of the groups."""
+    count, channels = x.shape[:2]
+    size = x.shape[2:].numel()
+    return torch.native_group_norm(x, weight, bias, count, channels, size, groups, eps)
+
+
+def group_norm_pulled(
+    gradient: Tensor,
+    x: Tensor,
+    groups: int,
+    weight: Tensor,
+    mean: Tensor,
+    inverse: Tensor,
+    mask: list[bool],
+) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
+    """Return the gradients of ``x``, the weight and the bias from that of ``group_norm(x)``, by ``mask``."""
+    count, channels = x.shape[:2]
+    size = x.shape[2:].numel()
+    pull = torch.ops.aten.native_group_norm_backward
+    return pull(gradient, x, mean, inverse, weight, count, channels, size, groups, mask)  # type: ignore[no-any-return]
 
 
 class Rescale(torch.autograd.Function):

@@ -6,14 +6,24 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
-__all__ = ["Ode", "Time", "TimeConv"]
+__all__ = ["Ode", "Time", "TimeConv", "with_time", "without_time"]
 
 
 class Time(nn.Module):
     """A layer ``time`` of a block: one more channel, which is the time everywhere."""
 
     def forward(self, x: Tensor, time: float | Tensor) -> Tensor:
-        return torch.cat([x, torch.ones_like(x[:, :1]) * time], 1)
+        return with_time(x, time)
+
+
+def with_time(x: Tensor, time: float | Tensor) -> Tensor:
+    """Return ``(N, C, ..)`` as ``(N, C + 1, ..)``, the time in the last channel."""
+    return torch.cat([x, torch.ones_like(x[:, :1]) * time], 1)
+
+
+def without_time(gradient: Tensor) -> Tensor:
+    """Return the gradient of ``x`` from that of ``with_time(x, time)``."""
+    return gradient[:, :-1]
 
 
 class TimeConv(nn.Module):

@@ -37,7 +37,7 @@ DEFAULT = (
     ("euler", "tiny"), ("rk4", "mlp"), ("ab2", "tiny"), ("lm_resnet", "tiny"), ("revnet", "mlp"),
     ("stochastic_depth", "tiny"), ("backward_euler", "mlp"), ("exp_euler", "mlp"), ("milstein", "mlp"),
     ("antisymmetric_net", "tiny"), ("shake_shake", "tiny"), ("stoermer_verlet", "mlp"),
-    ("hamiltonian", "tiny"), ("en_resnet", "mlp"),
+    ("hamiltonian", "tiny"), ("en_resnet", "mlp"), ("deep_limit", "tiny"), ("dense_multistep", "tiny"),
 )  # fmt: skip
 
 
@@ -163,6 +163,7 @@ def test_the_zoo_trains_alike(scheme: str, network: str) -> None:
         ("bn, relu, linear, layernorm, gelu, linear", "5", "linear", "linear"),
         ("bn, relu, conv(3), bn, relu, conv(3)", "1, 6, 6", "conv(3)", "bn, relu, avgpool, linear"),
         ("conv(3), groupnorm(2), silu, conv1x1", "1, 6, 6", "conv(3)", "relu, flatten, linear"),
+        ("groupnorm(2), relu, conv(3)", "1, 6, 6", "conv(3)", "groupnorm(3), avgpool, linear"),
         ("conv(3), drop(m), tanh, conv(3)", "1, 6, 6", "conv(3, 2)", "avgpool, linear"),
         ("conv(3), drop(1/4), elu, conv(3)", "1, 6, 6", "conv(3)", "avgpool, linear"),
     ],
@@ -410,7 +411,7 @@ def test_the_last_evaluation_of_a_step_is_the_first_of_the_next() -> None:
     "scheme",
     [
         "antisymmetric_net", "hamiltonian", "midpoint_net", "dropout", "dropout_inner", "en_resnet",
-        "milstein", "gaussian_noise_sample", "shake_shake",
+        "milstein", "gaussian_noise_sample", "shake_shake", "deep_limit", "dense_multistep",
     ],
 )  # fmt: skip
 def test_the_backward_pass_of_every_block_is_written(scheme: str) -> None:

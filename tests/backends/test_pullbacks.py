@@ -92,7 +92,15 @@ network n {{
 
 @pytest.mark.parametrize(
     "expression",
-    ["k*lam", "lam/(1 + k)", "k/(1 + lam)", "1/(k + lam)", "(1 - lam)*k", "(1 + k)/lam/k", "lam^2*k"],
+    [
+        "k*lam",
+        "lam/(1 + k)",
+        "k/(1 + lam)",
+        "1/(k + lam)",
+        "(1 - lam)*k",
+        "(1 + k)/lam/k",
+        "lam^2*k",
+    ],
 )
 @pytest.mark.parametrize("sign", [1, -1])
 def test_coefficients_of_several_shapes_are_pulled_back_as_by_autograd(
