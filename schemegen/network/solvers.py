@@ -6,12 +6,14 @@ early stop, acceleration, Newton's method or an implicit gradient, is the leaf m
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812
 
 __all__ = ["Solver", "blind", "convergence", "evaluate", "gmres"]
 
@@ -45,16 +47,17 @@ def eliminated(a: Tensor, b: Tensor, least: Tensor) -> Tensor:
     return torch.cat([(b[:1] - (a[0, 1:] * rest).sum()) / pivot, rest])
 
 
-def gmres(apply: Map, right: Tensor, size: int) -> Tensor:
-    """Return the least-squares solution of ``A y = right`` in a Krylov space of ``size`` dimensions.
+def gmres(apply: Map, right: Tensor, size: int, enough: float | None = None) -> Tensor:
+    """Return the least-squares solution of ``A y = right`` in a Krylov space of ``size`` dimensions at most.
 
-    Source: Saad, Schultz (1986). ``apply`` is ``y -> A y``; vectors are flat.
+    Source: Saad, Schultz (1986). ``apply`` is ``y -> A y``; vectors are flat. With ``enough`` the space grows only
+    until ``|right - A y|`` is no larger, which needs its entries as numbers.
     """
     scale = right.norm().clamp_min(torch.finfo(right.dtype).tiny)
     basis = [right / scale]
-    columns = []
-    none = torch.zeros_like(scale)
-    for index in range(size):
+    columns: list[Tensor] = []
+    left = None if enough is None else Left(float(scale), enough)
+    for _ in range(size):
         vector = apply(basis[-1])
         column = []
         for known in basis:
@@ -62,10 +65,13 @@ def gmres(apply: Map, right: Tensor, size: int) -> Tensor:
             vector = vector - projection * known
             column.append(projection)
         length = vector.norm()
-        columns.append(torch.stack([*column, length, *[none] * (size - 1 - index)]))
+        columns.append(torch.stack([*column, length]))
         basis.append(vector / length.clamp_min(torch.finfo(right.dtype).tiny))
-    hessenberg = torch.stack(columns)
-    target = torch.stack([scale, *[none] * size])
+        if left is not None and left.suffices(columns[-1].tolist()):
+            break
+    count = len(columns)
+    hessenberg = torch.stack([F.pad(item, (0, count + 1 - len(item))) for item in columns])
+    target = F.pad(scale[None], (0, count))
     # A tiny ridge keeps the normal equations solvable when the space is exhausted early.
     normal = hessenberg @ hessenberg.T
     ridge = torch.finfo(right.dtype).eps * normal.diagonal().sum()
@@ -73,6 +79,26 @@ def gmres(apply: Map, right: Tensor, size: int) -> Tensor:
     weights = damped(normal, ridge, hessenberg @ target)
     result: Tensor = weights @ torch.stack(basis[:-1])
     return result
+
+
+class Left:
+    """The least-squares residual while a Krylov space grows, by rotations (Saad, Schultz, sec. 3.2)."""
+
+    def __init__(self, norm: float, enough: float) -> None:
+        self.norm = norm
+        self.enough = enough
+        self.rotations: list[tuple[float, float]] = []
+
+    def suffices(self, column: list[float]) -> bool:
+        """Return whether the norm is small enough, or no number, with one more column of the Hessenberg matrix."""
+        value, *rest = column
+        for (cosine, sine), below in zip(self.rotations, rest, strict=False):
+            value = cosine * below - sine * value
+        length = math.hypot(value, column[-1])
+        cosine, sine = (value / length, column[-1] / length) if length else (1.0, 0.0)
+        self.rotations.append((cosine, sine))
+        self.norm *= abs(sine)
+        return not self.norm > self.enough
 
 
 class Solver(nn.Module):
@@ -148,7 +174,9 @@ class Solver(nn.Module):
             for _ in range(3 if self.tolerance is None else self.restarts):
                 if self.converged(left, gradient):
                     break
-                y = y + gmres(transposed, left, min(self.iterations, y.numel()))
+                y = y + gmres(
+                    transposed, left, min(self.iterations, y.numel()), self.enough(gradient)
+                )
                 left = gradient - transposed(y)
             self.adjoint_residual = self.report(left, gradient, "the adjoint system")
             return y
@@ -205,6 +233,10 @@ class Solver(nn.Module):
                 return self.anderson(g, z, residual, *rest)
             case _:
                 return self.newton_krylov(g, z, residual)
+
+    def enough(self, z: Tensor) -> float | None:
+        """Return the norm of a residual with which a solution of the size of ``z`` is one."""
+        return None if self.tolerance is None else self.tolerance * (1 + float(z.norm()))
 
     def converged(self, residual: Tensor, z: Tensor) -> bool:
         if self.tolerance is None or torch.compiler.is_compiling():

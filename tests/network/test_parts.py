@@ -117,6 +117,27 @@ def test_gmres_is_exact_in_the_whole_space() -> None:
     torch.testing.assert_close(a @ gmres(lambda y: a @ y, b, 6), b, rtol=1e-6, atol=1e-6)
 
 
+@pytest.mark.parametrize("enough", [1e-1, 1e-3, 1e-8])
+def test_gmres_stops_with_the_first_space_that_is_enough(enough: float) -> None:
+    a, b, _ = linear_map(30)
+    a = a + torch.diag(torch.linspace(1, 9, 30, dtype=torch.float64))
+    calls = []
+
+    def left(size: int, enough: float | None = None) -> float:
+        calls.clear()
+
+        def apply(y: torch.Tensor) -> torch.Tensor:
+            calls.append(1)
+            return a @ y
+
+        return float((b - a @ gmres(apply, b, size, enough)).norm())
+
+    assert left(30, enough) <= enough * (1 + 1e-6)
+    size = len(calls)
+    assert 1 < size < 30
+    assert left(size - 1) > enough
+
+
 @pytest.mark.parametrize("method", ["fixed_point", "anderson", "newton_krylov"])
 def test_solvers_find_the_solution(method: str) -> None:
     a, b, solution = linear_map()
