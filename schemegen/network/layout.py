@@ -7,7 +7,7 @@ from torch import nn
 
 from schemegen.network.solvers import Solver
 
-__all__ = ["flattens", "may_be_last"]
+__all__ = ["may_be_last", "suits_channels_last"]
 
 
 def block() -> int:
@@ -38,3 +38,8 @@ def flattens(network: nn.Module) -> bool:
     That is a view of an image as it comes, a copy of one with its channels last, in every iteration.
     """
     return any(isinstance(item, Solver) for item in network.modules())
+
+
+def suits_channels_last(network: nn.Module) -> bool:
+    """Return whether a network can be trained on images with their channels last, and gains by that."""
+    return may_be_last(network) and not flattens(network)

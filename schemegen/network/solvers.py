@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
@@ -23,6 +23,13 @@ Map = Callable[[Tensor], Tensor]
 def evaluate(block: nn.Module, *arguments: Tensor | int) -> Tensor:
     """Return ``block(*arguments)``: how a sweep calls a block that it does not own."""
     return block(*arguments)  # type: ignore[no-any-return]
+
+
+def constant(value: object) -> object:
+    """Return what a sweep is handed without gradients, where that is known: a tensor, a block as a function."""
+    if isinstance(value, Tensor):
+        return value.detach()
+    return getattr(value, "constant", value)
 
 
 def damped(normal: Tensor, ridge: Tensor, right: Tensor) -> Tensor:
@@ -141,18 +148,21 @@ class Solver(nn.Module):
             parts = torch.split(z, [item.numel() for item in guess])
             return [part.view_as(item) for part, item in zip(parts, guess, strict=True)]
 
-        def g(z: Tensor) -> Tensor:
+        def g(z: Tensor, known: Sequence[object] = known) -> Tensor:
             return torch.cat([part.reshape(-1) for part in sweep(*split(z), *known)])
+
+        def fixed(z: Tensor) -> Tensor:
+            return g(z, [constant(item) for item in known])
 
         z = torch.cat([item.reshape(-1) for item in guess])
         if torch.compiler.is_exporting():
             # What a loop gives has a size that the next loop cannot be traced with, and so have its views.
             return tuple(part.clone() for part in split(self.exported(g, z)))
         implicit = self.gradient == "implicit" and torch.is_grad_enabled()
-        z = self.implicit(g, z) if implicit else self.solve(g, z)
+        z = self.implicit(g, fixed, z) if implicit else self.solve(g, z)
         return tuple(split(z))
 
-    def implicit(self, g: Map, z: Tensor) -> Tensor:
+    def implicit(self, g: Map, fixed: Map, z: Tensor) -> Tensor:
         with torch.no_grad():
             z = self.solve(g, z)
         if torch.compiler.is_compiling():
@@ -160,7 +170,7 @@ class Solver(nn.Module):
                 z = g(z)
             return z
         start = z.detach().requires_grad_()
-        image = g(start)
+        image = fixed(start)
         result = g(z)
         if not result.requires_grad:
             return result

@@ -18,9 +18,9 @@ import schemegen
 from schemegen.backends.adjoint import runnable
 from schemegen.backends.composing import FRONT, composed, softened, terms
 from schemegen.backends.costs import cheapest, cost, forms
+from schemegen.backends.flat import Code, places
 from schemegen.backends.functional import functional
 from schemegen.backends.inplace import side_by_side
-from schemegen.backends.optimized import Code, places
 from schemegen.backends.rewrites import interpolate, share
 from schemegen.network.adjoint import weighted
 from schemegen.scheme.builders import from_text

@@ -202,7 +202,7 @@ def test_cotangents_of_a_bias_are_added_before_their_rows(
     network = schemegen.build(SHARED, "n").double()
     for name, parameter in network.named_parameters():
         parameter.requires_grad_(not name.endswith(frozen))
-    monkeypatch.setattr("schemegen.backends.optimized.cheapest", lambda *_: 0)
+    monkeypatch.setattr("schemegen.backends.flat.cheapest", lambda *_: 0)
     same(outcome(network, batch), outcome(schemegen.optimize(network), batch))
     with Counted() as counted:
         outcome(schemegen.optimize(network), batch)
@@ -311,6 +311,32 @@ network n {
   stage: width 8, steps 2
   head: relu, avgpool, linear
 }"""
+
+
+HANDED = [("backward_euler", "mlp", nn.Linear), ("stochastic_depth", "tiny", nn.Conv2d)]
+"""Networks whose blocks are handed to modules, with a kind of layer that the blocks have."""
+
+
+@pytest.mark.parametrize(("scheme", "network", "kind"), HANDED)
+def test_blocks_that_modules_are_handed_run_flat(
+    scheme: str, network: str, kind: type[nn.Module], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = of(scheme, network).train()
+    fast = schemegen.optimize(copy.deepcopy(made))
+    calls: list[nn.Module] = []
+    real = kind.forward
+    monkeypatch.setattr(kind, "forward", lambda self, x: calls.append(self) or real(self, x))
+    same(outcome(fast), outcome(made), SOLVED)
+    assert calls
+    own = set(fast.modules())
+    assert not own.intersection(calls)
+    # somebody listens to a layer for a while
+    layer = next(item for item in fast.get_submodule("stage1.1.f").modules() if type(item) is kind)
+    handle = layer.register_forward_hook(lambda *_: None)
+    same(outcome(fast), outcome(made), SOLVED)
+    assert own.intersection(calls) == {layer}
+    handle.remove()
+    same(outcome(fast), outcome(made), SOLVED)
 
 
 @pytest.mark.filterwarnings("ignore:.*stopped after")

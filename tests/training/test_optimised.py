@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 import schemegen
-from schemegen.backends.optimized import Flat
+from schemegen.backends.flat import Flat
 from schemegen.diagnostics import UsageError
 from schemegen.pipeline import emit, prepare
 from schemegen.selection import source_of
