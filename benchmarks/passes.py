@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, fx, nn
 
 import schemegen
-from benchmarks import ablated, vanishing
+from benchmarks import ablated, convolutions, vanishing
 from benchmarks.harness import Options, Report, interleaved, missing, ratios, setting, timed
 from schemegen.backends.adjoint import with_adjoint
 from schemegen.backends.exports import exported_program, onnx_bytes
@@ -233,7 +233,7 @@ def large(report: Report, options: Options) -> None:
     steps = 2 if options.quick else 6
     training = report.table(
         f"Training (forward and backward) of a stage of {steps} steps of convolutions",
-        "scheme", "width, size, batch", "as emitted", WIDE, "optimize",
+        "scheme", "width, size, batch", "as emitted", WIDE, "optimize", "convolutions alone",
     )  # fmt: skip
     inference = report.table(
         f"Inference of a stage of {steps} steps of convolutions",
@@ -253,7 +253,8 @@ def large(report: Report, options: Options) -> None:
             runs = {
                 n: timed(c, list(c.parameters()), given.get(n, x), True) for n, c in named.items()
             }
-            found = ratios(interleaved(runs, options.number(9)), LOOP)
+            runs["convolutions alone"] = convolutions.alone(wide, given[WIDE])
+            found = ratios(interleaved(runs, options.number(15)), LOOP)
             name = f"{width}, {size}, {batch}"
             training.rows.append([scheme, name, *list(found.values())[1:]])
             for module in named.values():

@@ -59,6 +59,6 @@ def run(options: Options) -> Report:
             "schemegen": step(own, own, x, dtype),
             "optimize": step(fast, fast, x, dtype),
         }
-        cells = ratios(interleaved(runs, options.number(9), warmup=1), "loop by hand")
+        cells = ratios(interleaved(runs, options.number(15), warmup=1), "loop by hand")
         table.rows.append([scheme, cells["schemegen"], cells["optimize"]])
     return report
