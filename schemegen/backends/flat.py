@@ -41,7 +41,7 @@ class Flat:
         for place in handed(written):
             owner, key = self.owners[place], self.keys[place]
             if isinstance(owner[key], nn.Module) and not isinstance(owner[key], fx.GraphModule):
-                self.owners[place] = {key: Standing(owner[key])}
+                self.owners[place] = {key: Standing(owner, key)}
         self.parents, self.names, self.expected = held(root, written)
         self.flat = [root, *written.flat.values()]
         self.watched = [getattr(m, name) for m in self.flat for name in HOOKS]
@@ -165,10 +165,13 @@ class Standing:
     called as it is.
     """
 
-    def __init__(self, block: nn.Module) -> None:
-        self.block = block
+    def __init__(self, owner: dict[str, Any], key: str) -> None:
+        self.owner, self.key = owner, key
+        self.block: nn.Module = owner[key]
         self.known: dict[Any, tuple[fx.GraphModule, Flats]] = {}
-        self.parameters = block.parameters
+
+    def parameters(self) -> Iterator[nn.Parameter]:
+        return self.owner[self.key].parameters()  # type: ignore[no-any-return]
 
     def __call__(self, x: Tensor, *call: Any) -> Any:
         flat = self.of(x, call)
@@ -180,6 +183,9 @@ class Standing:
         return self.block(x, *call) if flat is None else flat.constant(x)
 
     def of(self, x: Tensor, call: tuple[Any, ...]) -> Flat | None:
+        block = self.owner[self.key]
+        if block is not self.block:  # another one took its place
+            self.block, self.known = block, {}
         if any(isinstance(item, Tensor) for item in call):
             return None
         key = (x.shape[1:], *call)

@@ -337,6 +337,13 @@ def test_blocks_that_modules_are_handed_run_flat(
     assert own.intersection(calls) == {layer}
     handle.remove()
     same(outcome(fast), outcome(made), SOLVED)
+    for module in (made, fast):  # another block takes its place
+        other = copy.deepcopy(module.get_submodule("stage1.1.f"))
+        module.get_submodule("stage1.1").f = other
+        with torch.no_grad():
+            for value in other.parameters():
+                value.mul_(1 / 2)
+    same(outcome(fast), outcome(made), SOLVED)
 
 
 @pytest.mark.filterwarnings("ignore:.*stopped after")
