@@ -12,7 +12,7 @@ from torch import fx
 
 import schemegen
 from benchmarks.conv import step
-from benchmarks.harness import Options, Report, interleaved, ratios, setting
+from benchmarks.harness import Options, Report, interleaved, ratios, seconds, setting
 from benchmarks.literal import literal
 from schemegen.diagnostics import SchemeError
 from schemegen.scheme.fits import history
@@ -25,6 +25,8 @@ SMALL = """network n {{
   stage: width 16, steps {steps}, stride 2
   head: bn, relu, avgpool, linear
 }}"""
+LONG, SHORT = 0.05, 41
+"""Seconds from which on a step is long, and the rounds of those that are not: such steps differ more in time."""
 QUESTION = "How fast is a training step of each scheme of the zoo?"
 
 
@@ -59,6 +61,7 @@ def run(options: Options) -> Report:
             "schemegen": step(own, own, x, dtype),
             "optimize": step(fast, fast, x, dtype),
         }
-        cells = ratios(interleaved(runs, options.number(15), warmup=1), "loop by hand")
+        usual = SHORT if seconds(runs["loop by hand"]) < LONG else 15
+        cells = ratios(interleaved(runs, options.number(usual), warmup=1), "loop by hand")
         table.rows.append([scheme, cells["schemegen"], cells["optimize"]])
     return report
