@@ -78,7 +78,11 @@ def setting(options: Options, packages: Iterable[str] = ()) -> dict[str, str]:
 
 
 def processor() -> str:
-    return f"cpu ({os.cpu_count()} cores, {platform.machine()})"
+    """Return the processor, with the instructions that torch's kernels use on it."""
+    import torch
+
+    kernels = torch.backends.cpu.get_cpu_capability()
+    return f"cpu ({os.cpu_count()} cores, {platform.machine()}, {kernels})"
 
 
 def version(package: str) -> str:
