@@ -79,19 +79,22 @@ class Flat:
         own = not self.normed or (x.device.type == "cpu" and x.shape[0] > 1)
         return (code.trained if own else self.plain)(x, *values)
 
-    def constant(self, x: Tensor) -> Any:
-        """Return the same as a function of ``x`` alone, whose gradient goes to nothing else.
-
-        Autograd pulls it back: it visits only what leads to ``x``, and solvers ask for that often.
-        """
+    def followed(self, x: Tensor, *, constant: bool = False) -> Any:
+        """Return the same, pulled back by autograd; ``constant``: to ``x`` alone."""
         values = map(getitem, self.owners, self.keys)
-        return self.plain(x, *(v.detach() if isinstance(v, Tensor) else v for v in values))
+        if constant:
+            values = map(detached, values)
+        return self.plain(x, *values)
 
     def cheapest(self, batch: int) -> Code:
         """Return the code for a batch; batches of like size have the same."""
         size = 1 << max(batch.bit_length() - 1, 0)
         place = cheapest([code.graph for code in self.codes], size)
         return self.by_batch.setdefault(batch, self.codes[place])
+
+
+def detached(value: Any) -> Any:
+    return value.detach() if isinstance(value, Tensor) else value
 
 
 class Code:
@@ -162,7 +165,8 @@ class Standing:
     """A block that other modules are handed, as a function of its input.
 
     ``standing(x, *call)`` is ``block(x, *call)``. A block that is not known, or one of more tensors than ``x``, is
-    called as it is.
+    called as it is. Gradients are left to autograd: a backward pass of its own does not pay for one block, and
+    solvers ask for the gradient of ``x`` often, for which autograd visits only what leads there.
     """
 
     def __init__(self, owner: dict[str, Any], key: str) -> None:
@@ -175,12 +179,14 @@ class Standing:
 
     def __call__(self, x: Tensor, *call: Any) -> Any:
         flat = self.of(x, call)
-        return self.block(x, *call) if flat is None else flat(x)
+        if flat is None:
+            return self.block(x, *call)
+        return flat.followed(x) if torch.is_grad_enabled() else flat(x)
 
     def constant(self, x: Tensor, *call: Any) -> Any:
         """Return the same without gradients of what the block has learned."""
         flat = self.of(x, call)
-        return self.block(x, *call) if flat is None else flat.constant(x)
+        return self.block(x, *call) if flat is None else flat.followed(x, constant=True)
 
     def of(self, x: Tensor, call: tuple[Any, ...]) -> Flat | None:
         block = self.owner[self.key]
