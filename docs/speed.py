@@ -20,8 +20,8 @@ page from those files (`python docs/speed.py`). Contestants run one after the ot
 garbage collector off and on one thread, short ones several times in a row; given are medians of the ratios
 within a round and, in brackets, their quartiles. On a processor the time of the processor is counted, so that
 other work on the machine disturbs little; `noise` and the last rows of `shared` were measured beside some. Figures
-are from several machines; newer ones name the instructions (AVX2 or AVX512). Below 1 is faster than what stands in the
-title of the table.
+are from several machines; newer ones name the instructions (AVX2 or AVX512). Below 1 is faster than what stands in
+the title of the table.
 
 A peer that is not installed says so; `python -m benchmarks` runs what is there. With `--device cuda --dtype
 bfloat16` the same commands measure an accelerator. `fullsize` (ResNet-110 on 32 x 32 images and ResNet-50 on
