@@ -78,6 +78,7 @@ def test_the_table_of_systems_is_that_of_the_networks_and_the_analysis(every: in
     page = (DOCS / "catalogue.md").read_text(encoding="utf-8")
     assert set(text.splitlines()) <= set(page.splitlines())
     rows = [line.split(" | ") for line in page.splitlines() if line.startswith("| ")][1:]
+    assert len(rows) >= 30
     assert [name.removeprefix("| ") for name, *_ in rows] == [item.name for item in systems()]
     for name, _, _, expected, found, *_ in rows:
         assert expected == found, name

@@ -131,17 +131,20 @@ def forward_graph(
             training, momentum, eps = (*more, 0.1, 1e-5)[:3]
             ordered = (x, weight, bias, mean, variance, training, momentum, eps)
             args = fx.map_arg(ordered, made.__getitem__)
-            normed = graph.call_function(NORM, args)
-            parts = [graph.call_function(operator.getitem, (normed, i)) for i in range(3)]
-            made[node] = parts[0]
+            made[node] = first_of_three(graph.call_function(NORM, args))
         elif node.target is F.group_norm:
-            normed = graph.call_function(group_normed, fx.map_arg(node.args, made.__getitem__))
-            parts = [graph.call_function(operator.getitem, (normed, i)) for i in range(3)]
-            made[node] = parts[0]
+            own = fx.map_arg(node.args, made.__getitem__)
+            made[node] = first_of_three(graph.call_function(group_normed, own))
         else:
             made[node] = graph.node_copy(node, made.__getitem__)
         made[node].meta.update(node.meta)
     return graph, [made[node] for node in given], [made[node] for node in leaving]
+
+
+def first_of_three(normed: fx.Node) -> fx.Node:
+    """Return the result of a normalisation; its statistics are taken too, for the backward pass."""
+    first, *_ = (normed.graph.call_function(operator.getitem, (normed, i)) for i in range(3))
+    return first
 
 
 def pair(run: Run, needed: tuple[bool, ...], small: bool) -> Pair:

@@ -180,13 +180,12 @@ class Solver(nn.Module):
                 (pulled,) = torch.autograd.grad(image, start, y, retain_graph=True)
                 return y - pulled
 
+            size, enough = min(self.iterations, gradient.numel()), self.enough(gradient)
             y, left = gradient, gradient - transposed(gradient)
             for _ in range(3 if self.tolerance is None else self.restarts):
                 if self.converged(left, gradient):
                     break
-                y = y + gmres(
-                    transposed, left, min(self.iterations, y.numel()), self.enough(gradient)
-                )
+                y = y + gmres(transposed, left, size, enough)
                 left = gradient - transposed(y)
             self.adjoint_residual = self.report(left, gradient, "the adjoint system")
             return y
