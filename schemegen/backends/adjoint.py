@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, fx, nn
 from torch.nn import functional as F  # noqa: N812
 
-from schemegen.backends.composing import FRONT
+from schemegen.backends.annotating import FRONT
 from schemegen.backends.cotangents import Scaled, Tape
 from schemegen.backends.inplace import accumulate, reuse, side_by_side
 from schemegen.backends.vjp import NORM, PULLBACKS, by_autograd, known, split

@@ -10,11 +10,15 @@ import torch
 from torch import Tensor, fx, nn
 from torch.nn import functional as F  # noqa: N812
 
+from schemegen.network.functions import pixels
 from schemegen.network.noise import DRAWS
 from schemegen.network.solvers import evaluate
 from schemegen.network.timed import with_time
 
-__all__ = ["annotate", "applied", "as_pair"]
+__all__ = ["FRONT", "annotate", "applied", "as_pair"]
+
+FRONT = "front"
+"""The note of a node that is computed of values alone, before anything else."""
 
 POINTWISE = frozenset(
     {
@@ -71,6 +75,9 @@ def shape_of(node: fx.Node, known: Mapping[fx.Node, Tensor]) -> tuple[int, ...] 
         return None if wide else shape
     if node.target is with_time:
         return (shape[0] + 1, *shape[1:])
+    if node.target is pixels:
+        strides = zip(shape[1:], as_pair(node.args[1]), strict=True)
+        return (shape[0], *((n - 1) // s + 1 for n, s in strides))
     weight = node.args[1] if len(node.args) > 1 else None
     if not isinstance(weight, fx.Node) or weight not in known:
         return None

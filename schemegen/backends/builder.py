@@ -16,7 +16,17 @@ import torch
 from torch import nn
 
 from schemegen.diagnostics import Span
-from schemegen.network import blocks, fractal, functions, layers, noise, smooth, solvers, timed
+from schemegen.network import (
+    blocks,
+    convolutions,
+    fractal,
+    functions,
+    layers,
+    noise,
+    smooth,
+    solvers,
+    timed,
+)
 
 __all__ = [
     "CONSTRUCTORS",
@@ -188,7 +198,7 @@ METHODS = {"torch.Tensor.type_as": "type_as"}
 
 CONSTRUCTORS: dict[str, Callable[..., nn.Module]] = {
     **{cls.__name__: cls for cls in blocks.BLOCKS.values()},
-    "conv": blocks.conv,
+    "conv": convolutions.conv,
     "StageBatchNorm": blocks.StageBatchNorm,
     "Projection": blocks.Projection,
     "VectorProjection": blocks.VectorProjection,

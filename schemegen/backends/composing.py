@@ -21,13 +21,12 @@ import torch
 from torch import fx
 from torch.nn import functional as F  # noqa: N812
 
+from schemegen.backends.annotating import FRONT
 from schemegen.network.adjoint import weighted
 
 __all__ = ["collected", "composed", "softened"]
 
 Term = tuple[float, fx.Node]
-FRONT = "front"
-"""Set in the meta of what is computed of weights at the beginning of a call."""
 
 
 class _Rebuilt:

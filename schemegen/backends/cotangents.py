@@ -181,12 +181,14 @@ class Tape:
         if not parts:
             return None
         nodes = [item for item in parts if isinstance(item, Scaled)]
-        nodes.sort(key=lambda item: item.factor != 1)
+        nodes.sort(key=lambda item: (item.factor != 1, item.factor == 0))
         products = [item for item in parts if isinstance(item, Product)]
         if not nodes:
             first, *products = products
             nodes = [Scaled(first.factor, self.emit(torch.mm, first.left, first.right, like=value))]
         start, *rest = nodes
+        if start.factor == 0 and len(parts) > 1:  # no unit for the factors of the others
+            start = Scaled(1, self.tensor(start))
         for item in rest:
             start = self.sum(start, item, value)
         scale, total = start.factor, start.node

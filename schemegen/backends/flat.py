@@ -14,7 +14,7 @@ from torch import Tensor, fx, nn
 
 from schemegen.backends.adjoint import runnable, with_adjoint
 from schemegen.backends.costs import cheapest, forms
-from schemegen.backends.functional import HOOKS, Functional, functional, observed
+from schemegen.backends.functional import HOOKS, Functional, alone, functional, observed
 from schemegen.backends.inplace import accumulate, reuse
 from schemegen.network.blocks import StageBatchNorm
 from schemegen.network.layout import suits_channels_last
@@ -200,16 +200,6 @@ class Standing:
         network, flats = self.known[key]
         found = flats.of(network)
         return found if found is not None and self.block in found.flat else None
-
-
-def alone(block: nn.Module, shape: Sequence[int], call: tuple[Any, ...]) -> fx.GraphModule:
-    """Return a network of one block, for inputs of a shape."""
-    root, graph = nn.Module(), fx.Graph()
-    root.block = block
-    x = graph.placeholder("x")
-    x.meta["shape"] = tuple(shape)
-    graph.output(graph.call_module("block", (x, *call)))
-    return fx.GraphModule(root, graph)
 
 
 class Flats:

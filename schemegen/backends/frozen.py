@@ -10,8 +10,7 @@ import torch
 from torch import Tensor, fx, nn
 from torch.nn import functional as F  # noqa: N812
 
-from schemegen.backends.annotating import applied
-from schemegen.backends.composing import FRONT
+from schemegen.backends.annotating import FRONT, applied
 from schemegen.backends.costs import TYPICAL, cheapest, forms
 from schemegen.backends.functional import functional
 from schemegen.backends.inplace import accumulate

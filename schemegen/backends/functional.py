@@ -7,7 +7,7 @@ and called. Layers that behave differently in training are written for the mode 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,13 +15,16 @@ import torch
 from torch import Tensor, fx, nn
 from torch.nn import functional as F  # noqa: N812
 
-from schemegen.backends.annotating import annotate
+from schemegen.backends.annotating import FRONT, annotate
 from schemegen.network import blocks, layers
+from schemegen.network.convolutions import StridedConv1x1
+from schemegen.network.functions import pixels
 from schemegen.network.noise import Drop, Noise, Power, drawn, drawn_factor
+from schemegen.network.smooth import Smooth
 from schemegen.network.solvers import evaluate
 from schemegen.network.timed import Time, TimeConv, with_time
 
-__all__ = ["Functional", "functional", "observed"]
+__all__ = ["Functional", "alone", "functional", "observed"]
 
 TRACED = (
     *blocks.BLOCKS.values(), blocks.InnerPreact, blocks.InnerBottleneck,
@@ -62,6 +65,16 @@ def draws_in_order(module: nn.Module) -> bool:
 def functional(module: fx.GraphModule) -> Functional:
     """Return a network as a function, in the mode it is in."""
     return _Writer(module).run()
+
+
+def alone(block: nn.Module, shape: Sequence[int], call: tuple[Any, ...]) -> fx.GraphModule:
+    """Return a network of one block, for inputs of a shape."""
+    root, graph = nn.Module(), fx.Graph()
+    root.block = block
+    x = graph.placeholder("x")
+    x.meta["shape"] = tuple(shape)
+    graph.output(graph.call_module("block", (x, *call)))
+    return fx.GraphModule(root, graph)
 
 
 class _Writer:
@@ -111,6 +124,14 @@ class _Writer:
                 name = path.replace(".", "_")
                 values[path] = self.last = self.graph.placeholder(name)
         return values[path]
+
+    def between(self, start: fx.Node, end: fx.Node, share: float) -> fx.Node:
+        """Return what lies between two parameters, computed in front of everything else."""
+        assert self.last is not None
+        with self.graph.inserting_after(self.last):
+            found = self.graph.call_function(torch.lerp, (start, end, share))
+        found.meta[FRONT] = True
+        return found
 
     def emit(self, target: Callable[..., Any], *args: Any, **kwargs: Any) -> fx.Node:
         node = self.graph.call_function(target, args, kwargs)
@@ -241,6 +262,12 @@ def _conv(to: _Writer, path: str, layer: nn.Conv2d, args: Args) -> fx.Node | Non
     return to.emit(F.conv2d, args[0], to.value(f"{path}.weight"), bias, *more)
 
 
+def _strided(to: _Writer, path: str, layer: StridedConv1x1, args: Args) -> fx.Node:
+    taken = to.emit(pixels, args[0], layer.stride)
+    weight = to.value(f"{path}.weight")
+    return to.emit(F.conv2d, taken, weight, None, (1, 1), (0, 0), (1, 1), layer.groups)
+
+
 def _batch_norm(
     to: _Writer, path: str, layer: nn.BatchNorm1d | nn.BatchNorm2d, args: Args
 ) -> fx.Node | None:
@@ -268,6 +295,38 @@ def _group_norm(to: _Writer, path: str, layer: nn.GroupNorm, args: Args) -> fx.N
         return None
     weight, bias = to.value(f"{path}.weight"), to.value(f"{path}.bias")
     return to.emit(F.group_norm, args[0], layer.num_groups, weight, bias, layer.eps)
+
+
+def _layer_norm(to: _Writer, path: str, layer: nn.LayerNorm, args: Args) -> fx.Node:
+    named = dict(layer.named_parameters())
+    known = (to.value(f"{path}.{n}") if n in named else None for n in ("weight", "bias"))
+    return to.emit(F.layer_norm, args[0], layer.normalized_shape, *known, layer.eps)
+
+
+def _smooth(to: _Writer, path: str, layer: Smooth, args: Args) -> fx.Node | None:
+    """Write the block of a knot with kernels between its own and those of the next knot."""
+    x, depth, *told = args
+    first, share = layer.place(depth)
+    below, above = layer.knots[first], layer.knots[first + 1]
+    plain = "shape" in x.meta and not any(isinstance(item, fx.Node) for item in told)
+    if not plain or any(map(observed, above.modules())):
+        return None
+    written = functional(alone(below, x.meta["shape"], tuple(told)))
+    if written.ordered or any(node.target is evaluate for node in written.graph.nodes):
+        return None
+    here, there = (f"{path}.knots.{place}" for place in (first, first + 1))
+    parameters = dict(below.named_parameters())
+    known = {next(iter(written.graph.nodes)): x}
+    for place, node in written.values.items():
+        name = place.removeprefix("block.")
+        known[node] = to.value(f"{here}.{name}")
+        if name in parameters:
+            known[node] = to.between(known[node], to.value(f"{there}.{name}"), share)
+    for own, modules in ((to.result.flat, written.flat), (to.result.modes, written.modes)):
+        own.update((f"{here}{name.removeprefix('block')}", item) for name, item in modules.items())
+    to.result.flat.update(above.named_modules(prefix=there))
+    result: Any = to.graph.graph_copy(written.graph, known)
+    return result  # type: ignore[no-any-return]
 
 
 def _time(to: _Writer, path: str, layer: Time, args: Args) -> fx.Node | None:
@@ -319,10 +378,13 @@ def _flat(to: _Writer, path: str, layer: layers.Flat, args: Args) -> fx.Node:
 LAYERS: Mapping[type[nn.Module], Callable[..., fx.Node | None]] = {
     nn.Linear: _linear,
     nn.Conv2d: _conv,
+    StridedConv1x1: _strided,
     nn.BatchNorm1d: _batch_norm,
     nn.BatchNorm2d: _batch_norm,
     blocks.StageBatchNorm: _stage_norm,
     nn.GroupNorm: _group_norm,
+    nn.LayerNorm: _layer_norm,
+    Smooth: _smooth,
     Time: _time,
     nn.Dropout: _dropout,
     Drop: _drop,

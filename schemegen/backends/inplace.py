@@ -12,7 +12,7 @@ from torch.nn import functional as F  # noqa: N812
 
 from schemegen.backends.rewrites import alike, into_sum
 from schemegen.network.adjoint import row_sum, rows, weighted
-from schemegen.network.functions import group_norm_pulled, group_normed
+from schemegen.network.functions import group_norm_pulled, group_normed, pixels
 from schemegen.network.timed import with_time
 
 __all__ = ["accumulate", "reuse", "side_by_side"]
@@ -50,7 +50,7 @@ PARTS = frozenset(
 NEW = frozenset(
     {
         *ALONE, *SUMS, *INTO, F.linear, F.conv2d, F.conv_transpose2d, F.batch_norm, F.group_norm,
-        torch.mean, torch.mm, with_time,
+        torch.mean, torch.mm, with_time, pixels,
     }
 )  # fmt: skip
 """Functions whose result is a tensor of its own, and that keep none of their operands."""

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from schemegen.network import (
     blocks,
+    convolutions,
     fractal,
     functions,
     layers,
@@ -23,7 +24,8 @@ from schemegen.network import (
 __all__ = ["header", "library"]
 
 LIBRARY = (
-    fractal, tied, timed, lipschitz, transformer, blocks, layers, functions, noise, smooth, solvers,
+    fractal, tied, timed, lipschitz, transformer, convolutions, blocks, layers, functions, noise,
+    smooth, solvers,
 )  # fmt: skip
 
 

@@ -16,7 +16,7 @@ from schemegen.backends.pointwise import POINTWISE, Pullback
 from schemegen.backends.weights import METHODS, OF_WEIGHTS
 from schemegen.network import functions
 from schemegen.network.adjoint import mean_spread, pulled_back, weighted
-from schemegen.network.functions import group_norm_pulled, group_normed
+from schemegen.network.functions import group_norm_pulled, group_normed, pixels, pixels_pulled
 from schemegen.network.noise import DRAWS
 from schemegen.network.timed import with_time, without_time
 
@@ -180,6 +180,14 @@ def timed(tape: Tape, node: fx.Node, g: Scaled) -> None:
         tape.add(x, Scaled(g.factor, tape.emit(without_time, g.node, like=x)))
 
 
+def some_pixels(tape: Tape, node: fx.Node, g: Scaled) -> None:
+    x: Any
+    x, stride = node.args
+    if tape.wants(x):
+        found = pixels_pulled, g.node, tape.value(x), stride
+        tape.add(x, Scaled(g.factor, tape.emit(*found, like=x)))
+
+
 def taken(tape: Tape, found: fx.Node, values: tuple[Any, ...], factor: Any) -> None:
     """Add the parts of a tuple of cotangents."""
     for index, value in enumerate(values):
@@ -295,6 +303,7 @@ PULLBACKS: Mapping[Any, Pullback] = {
     NORM: nothing,
     group_normed: nothing,
     with_time: timed,
+    pixels: some_pixels,
     torch.add: add,
     torch.sub: sub,
     operator.add: add,

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
+from schemegen.network.convolutions import conv, pointwise
 from schemegen.network.fractal import Fractal
 from schemegen.network.lipschitz import Lipschitz
 from schemegen.network.tied import Antisymmetric, DampedAntisymmetric, Tied
@@ -33,21 +34,11 @@ __all__ = [
     "StageBatchNorm",
     "Statistics",
     "VectorProjection",
-    "conv",
     "narrow",
     "norm",
     "preactivate",
     "transform",
 ]
-
-
-def conv(in_width: int, out_width: int, size: int, stride: int = 1, groups: int = 1) -> nn.Conv2d:
-    """Return a padded convolution without bias, weights N(0, 2 / (size^2 out_width))."""
-    layer = nn.Conv2d(
-        in_width, out_width, size, stride, padding=size // 2, groups=groups, bias=False
-    )
-    nn.init.normal_(layer.weight, 0.0, (2.0 / (size * size * out_width)) ** 0.5)
-    return layer
 
 
 class Statistics(nn.Module):
@@ -293,7 +284,7 @@ class Conv1x1(nn.Module):
         self, in_width: int, out_width: int, stride: int = 1, calls: int = 1, *, groups: int = 1
     ) -> None:
         super().__init__()
-        self.conv = conv(in_width, out_width, 1, stride, groups)
+        self.conv = pointwise(in_width, out_width, stride, groups)
 
     def forward(self, x: Tensor) -> Tensor:
         result: Tensor = self.conv(x)
@@ -332,7 +323,7 @@ class Projection(nn.Module):
     def __init__(self, in_width: int, out_width: int, stride: int = 1, own: bool = True) -> None:
         super().__init__()
         self.bn = nn.BatchNorm2d(in_width) if own else None
-        self.conv = conv(in_width, out_width, 1, stride)
+        self.conv = pointwise(in_width, out_width, stride)
 
     def forward(self, x: Tensor) -> Tensor:
         result: Tensor = self.conv(x if self.bn is None else F.relu(self.bn(x)))

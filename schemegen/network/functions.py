@@ -21,6 +21,8 @@ __all__ = [
     "phi2",
     "phi3",
     "phi_pulled",
+    "pixels",
+    "pixels_pulled",
     "rescale",
     "std_pulled",
 ]
@@ -40,6 +42,20 @@ def layer(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         return nn.functional.linear(x, weight, bias)
     row = (weight * x).sum(1)
     return (row if bias is None else row + bias).unsqueeze(0)
+
+
+def pixels(x: Tensor, stride: tuple[int, int]) -> Tensor:
+    """Return the pixels of ``(N, C, H, W)`` that a kernel of one pixel with this stride reads, as a copy."""
+    down, right = stride
+    return x[:, :, ::down, ::right].clone()
+
+
+def pixels_pulled(gradient: Tensor, x: Tensor, stride: tuple[int, int]) -> Tensor:
+    """Return the gradient of ``x`` from that of ``pixels(x, stride)``."""
+    down, right = stride
+    result = torch.zeros_like(x)
+    result[:, :, ::down, ::right] = gradient
+    return result
 
 
 def phi1(z: Tensor) -> Tensor:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
+from schemegen.network.convolutions import StridedConv1x1
 from schemegen.network.solvers import Solver
 
 __all__ = ["may_be_last", "suits_channels_last"]
@@ -25,6 +26,7 @@ def may_be_last(network: nn.Module) -> bool:
     least = block()
     return not any(
         isinstance(layer, nn.Conv2d)
+        and not isinstance(layer, StridedConv1x1)
         and set(layer.kernel_size) == {1}
         and max(layer.stride) > 1
         and layer.in_channels < least

@@ -21,10 +21,14 @@ class Smooth(nn.Module):
         super().__init__()
         self.knots = nn.ModuleList(knots)
 
-    def forward(self, x: Tensor, depth: float, *told: float | Tensor) -> Tensor:
+    def place(self, depth: float) -> tuple[int, float]:
+        """Return the knot i below a depth and the share w of the one above it."""
         place = depth * (len(self.knots) - 1)
         first = min(int(place), len(self.knots) - 2)
-        share = place - first
+        return first, place - first
+
+    def forward(self, x: Tensor, depth: float, *told: float | Tensor) -> Tensor:
+        first, share = self.place(depth)
         below = dict(self.knots[first].named_parameters())
         above = dict(self.knots[first + 1].named_parameters())
         between = {name: torch.lerp(item, above[name], share) for name, item in below.items()}
