@@ -20,9 +20,10 @@ from benchmarks.harness import Options, Report, interleaved, missing, ratios, se
 from schemegen.backends.adjoint import with_adjoint
 from schemegen.backends.exports import exported_program, onnx_bytes
 from schemegen.backends.flat import places
-from schemegen.backends.functional import Functional, functional
+from schemegen.backends.functional import functional
 from schemegen.backends.inplace import accumulate, reuse
 from schemegen.backends.rewrites import interpolate, share
+from schemegen.backends.written import Functional
 from schemegen.network.blocks import Mlp, Preact
 from schemegen.sources import zoo_file
 

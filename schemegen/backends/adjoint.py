@@ -28,6 +28,11 @@ from schemegen.network.noise import DRAWS
 
 __all__ = ["with_adjoint"]
 
+NORMS: dict[Any, Callable[..., Any]] = {
+    F.group_norm: group_normed,
+    F.layer_norm: torch.native_layer_norm,
+}
+"""By normalisation, the function that returns what its backward pass reads as well."""
 LEAST = 6
 """A run of fewer calls is left to autograd: entering a function of its own costs as much."""
 
@@ -132,9 +137,9 @@ def forward_graph(
             ordered = (x, weight, bias, mean, variance, training, momentum, eps)
             args = fx.map_arg(ordered, made.__getitem__)
             made[node] = first_of_three(graph.call_function(NORM, args))
-        elif node.target is F.group_norm:
+        elif node.target in NORMS:
             own = fx.map_arg(node.args, made.__getitem__)
-            made[node] = first_of_three(graph.call_function(group_normed, own))
+            made[node] = first_of_three(graph.call_function(NORMS[node.target], own))
         else:
             made[node] = graph.node_copy(node, made.__getitem__)
         made[node].meta.update(node.meta)

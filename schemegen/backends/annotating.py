@@ -22,7 +22,8 @@ FRONT = "front"
 
 POINTWISE = frozenset(
     {
-        torch.relu, torch.tanh, torch.sigmoid, F.batch_norm, F.group_norm, F.dropout,
+        torch.relu, torch.tanh, torch.sigmoid, F.batch_norm, F.group_norm, F.layer_norm,
+        F.dropout, F.gelu, F.silu, F.elu, F.softplus,
         torch.add, torch.sub, torch.mul, operator.add, operator.sub, operator.mul, operator.truediv,
     }
 )  # fmt: skip

@@ -14,8 +14,9 @@ from torch import Tensor, fx, nn
 
 from schemegen.backends.adjoint import runnable, with_adjoint
 from schemegen.backends.costs import cheapest, forms
-from schemegen.backends.functional import HOOKS, Functional, alone, functional, observed
+from schemegen.backends.functional import alone, functional
 from schemegen.backends.inplace import accumulate, reuse
+from schemegen.backends.written import HOOKS, Functional, observed
 from schemegen.network.blocks import StageBatchNorm
 from schemegen.network.layout import suits_channels_last
 from schemegen.network.solvers import evaluate

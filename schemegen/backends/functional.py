@@ -7,8 +7,7 @@ and called. Layers that behave differently in training are written for the mode 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -16,44 +15,20 @@ from torch import Tensor, fx, nn
 from torch.nn import functional as F  # noqa: N812
 
 from schemegen.backends.annotating import FRONT, annotate
+from schemegen.backends.written import LAYERS, Functional, observed
 from schemegen.network import blocks, layers
-from schemegen.network.convolutions import StridedConv1x1
-from schemegen.network.functions import pixels
-from schemegen.network.noise import Drop, Noise, Power, drawn, drawn_factor
+from schemegen.network.noise import Noise, Power, drawn
 from schemegen.network.smooth import Smooth
 from schemegen.network.solvers import evaluate
-from schemegen.network.timed import Time, TimeConv, with_time
+from schemegen.network.timed import TimeConv
 
-__all__ = ["Functional", "alone", "functional", "observed"]
+__all__ = ["alone", "functional"]
 
 TRACED = (
     *blocks.BLOCKS.values(), blocks.InnerPreact, blocks.InnerBottleneck,
     blocks.Projection, blocks.VectorProjection, layers.Sequence, TimeConv,
 )  # fmt: skip
 PARTS = {blocks.preactivate: "preactivate", blocks.transform: "transform"}
-HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
-
-
-@dataclass
-class Functional:
-    """``graph(*inputs, *values) -> outputs``, its ``values`` found in the network by path.
-
-    ``flat`` are the modules that are no longer called, ``modes`` those of them whose mode decided what was
-    written. ``ordered``: a module that is called needs the order that a tensor has in memory: it may draw numbers
-    in it.
-    """
-
-    graph: fx.Graph
-    values: dict[str, fx.Node] = field(default_factory=dict)
-    flat: dict[str, nn.Module] = field(default_factory=dict)
-    modes: dict[str, nn.Module] = field(default_factory=dict)
-    ordered: bool = False
-
-
-def observed(module: nn.Module) -> bool:
-    """Return whether somebody listens to a module's calls or has changed what they do."""
-    patched = "forward" in module.__dict__ or "parametrizations" in module._modules
-    return patched or any(getattr(module, name) for name in HOOKS)
 
 
 def draws_in_order(module: nn.Module) -> bool:
@@ -125,6 +100,33 @@ class _Writer:
                 values[path] = self.last = self.graph.placeholder(name)
         return values[path]
 
+    def smooth(self, path: str, layer: Smooth, args: tuple[Any, ...]) -> fx.Node | None:
+        """Write the block of a knot with kernels between its own and those of the next knot."""
+        x, depth, *told = args
+        first, share = layer.place(depth)
+        below, above = layer.knots[first], layer.knots[first + 1]
+        plain = "shape" in x.meta and not any(isinstance(item, fx.Node) for item in told)
+        if not plain or any(map(observed, above.modules())):
+            return None
+        written = functional(alone(below, x.meta["shape"], tuple(told)))
+        if written.ordered or any(node.target is evaluate for node in written.graph.nodes):
+            return None
+        here, there = (f"{path}.knots.{place}" for place in (first, first + 1))
+        parameters = dict(below.named_parameters())
+        known = {next(iter(written.graph.nodes)): x}
+        for place, node in written.values.items():
+            name = place.removeprefix("block.")
+            known[node] = self.value(f"{here}.{name}")
+            if name in parameters:
+                known[node] = self.between(known[node], self.value(f"{there}.{name}"), share)
+        for own, modules in ((self.result.flat, written.flat), (self.result.modes, written.modes)):
+            own.update(
+                (f"{here}{name.removeprefix('block')}", item) for name, item in modules.items()
+            )
+        self.result.flat.update(above.named_modules(prefix=there))
+        result: Any = self.graph.graph_copy(written.graph, known)
+        return result  # type: ignore[no-any-return]
+
     def between(self, start: fx.Node, end: fx.Node, share: float) -> fx.Node:
         """Return what lies between two parameters, computed in front of everything else."""
         assert self.last is not None
@@ -149,6 +151,10 @@ class _Writer:
                 found = LAYERS[type(module)](self, path, module, args)
                 if found is not None:
                     self.result.flat[path] = module
+                    return found
+            elif method == "forward" and type(module) is Smooth:
+                found = self.smooth(path, module, args)
+                if found is not None:
                     return found
             elif type(module) in TRACED:
                 inner = traced(module, method, args[1:])
@@ -242,157 +248,3 @@ def traced(module: nn.Module, method: str, rest: tuple[Any, ...]) -> fx.Graph | 
         return None
     constant = any("constant" in str(n.target) for n in graph.nodes if n.op == "get_attr")
     return None if constant else graph
-
-
-# --- layers -------------------------------------------------------------------------------------------
-
-Args = tuple[Any, ...]
-
-
-def _linear(to: _Writer, path: str, layer: nn.Linear, args: Args) -> fx.Node:
-    bias = None if layer.bias is None else to.value(f"{path}.bias")
-    return to.emit(F.linear, args[0], to.value(f"{path}.weight"), bias)
-
-
-def _conv(to: _Writer, path: str, layer: nn.Conv2d, args: Args) -> fx.Node | None:
-    if layer.padding_mode != "zeros":
-        return None
-    bias = None if layer.bias is None else to.value(f"{path}.bias")
-    more = (layer.stride, layer.padding, layer.dilation, layer.groups)
-    return to.emit(F.conv2d, args[0], to.value(f"{path}.weight"), bias, *more)
-
-
-def _strided(to: _Writer, path: str, layer: StridedConv1x1, args: Args) -> fx.Node:
-    taken = to.emit(pixels, args[0], layer.stride)
-    weight = to.value(f"{path}.weight")
-    return to.emit(F.conv2d, taken, weight, None, (1, 1), (0, 0), (1, 1), layer.groups)
-
-
-def _batch_norm(
-    to: _Writer, path: str, layer: nn.BatchNorm1d | nn.BatchNorm2d, args: Args
-) -> fx.Node | None:
-    if not layer.affine or not layer.track_running_stats or layer.momentum is None:
-        return None
-    to.result.modes[path] = layer
-    if layer.training:
-        to.graph.call_method("add_", (to.value(f"{path}.num_batches_tracked"), 1))
-    names = ("running_mean", "running_var", "weight", "bias")
-    values = (to.value(f"{path}.{name}") for name in names)
-    return to.emit(F.batch_norm, args[0], *values, layer.training, layer.momentum, layer.eps)
-
-
-def _stage_norm(to: _Writer, path: str, layer: blocks.StageBatchNorm, args: Args) -> fx.Node:
-    to.result.modes[path] = layer
-    x, call = args
-    own = f"{path}.statistics.{call}"
-    mean, variance = to.value(f"{own}.running_mean"), to.value(f"{own}.running_var")
-    weight, bias = to.value(f"{path}.weight"), to.value(f"{path}.bias")
-    return to.emit(F.batch_norm, x, mean, variance, weight, bias, layer.training)
-
-
-def _group_norm(to: _Writer, path: str, layer: nn.GroupNorm, args: Args) -> fx.Node | None:
-    if not layer.affine:
-        return None
-    weight, bias = to.value(f"{path}.weight"), to.value(f"{path}.bias")
-    return to.emit(F.group_norm, args[0], layer.num_groups, weight, bias, layer.eps)
-
-
-def _layer_norm(to: _Writer, path: str, layer: nn.LayerNorm, args: Args) -> fx.Node:
-    named = dict(layer.named_parameters())
-    known = (to.value(f"{path}.{n}") if n in named else None for n in ("weight", "bias"))
-    return to.emit(F.layer_norm, args[0], layer.normalized_shape, *known, layer.eps)
-
-
-def _smooth(to: _Writer, path: str, layer: Smooth, args: Args) -> fx.Node | None:
-    """Write the block of a knot with kernels between its own and those of the next knot."""
-    x, depth, *told = args
-    first, share = layer.place(depth)
-    below, above = layer.knots[first], layer.knots[first + 1]
-    plain = "shape" in x.meta and not any(isinstance(item, fx.Node) for item in told)
-    if not plain or any(map(observed, above.modules())):
-        return None
-    written = functional(alone(below, x.meta["shape"], tuple(told)))
-    if written.ordered or any(node.target is evaluate for node in written.graph.nodes):
-        return None
-    here, there = (f"{path}.knots.{place}" for place in (first, first + 1))
-    parameters = dict(below.named_parameters())
-    known = {next(iter(written.graph.nodes)): x}
-    for place, node in written.values.items():
-        name = place.removeprefix("block.")
-        known[node] = to.value(f"{here}.{name}")
-        if name in parameters:
-            known[node] = to.between(known[node], to.value(f"{there}.{name}"), share)
-    for own, modules in ((to.result.flat, written.flat), (to.result.modes, written.modes)):
-        own.update((f"{here}{name.removeprefix('block')}", item) for name, item in modules.items())
-    to.result.flat.update(above.named_modules(prefix=there))
-    result: Any = to.graph.graph_copy(written.graph, known)
-    return result  # type: ignore[no-any-return]
-
-
-def _time(to: _Writer, path: str, layer: Time, args: Args) -> fx.Node | None:
-    x, time = args
-    return None if isinstance(time, fx.Node) else to.emit(with_time, x, time)
-
-
-def _dropout(to: _Writer, path: str, layer: nn.Dropout, args: Args) -> fx.Node:
-    to.result.modes[path] = layer
-    x: fx.Node = args[0]
-    if not layer.training or not layer.p:
-        return x
-    # the mask is drawn in the order of memory, which must not depend on how images are laid out
-    return to.emit(F.dropout, to.graph.call_method("contiguous", (x,)), layer.p, True)
-
-
-def _drop(to: _Writer, path: str, layer: Drop, args: Args) -> fx.Node | None:
-    noise = f"{path}.noise"
-    x: fx.Node = args[0]
-    if observed(layer.noise):
-        return None
-    to.result.flat[noise] = to.result.modes[noise] = layer.noise
-    if not layer.noise.drawing():
-        return x
-    factor = to.emit(drawn_factor, to.value(noise), x, *layer.arguments)
-    return to.emit(torch.mul, x, factor)
-
-
-def _pointwise(function: Callable[..., Any]) -> Callable[..., fx.Node]:
-    def write(to: _Writer, path: str, layer: nn.Module, args: Args) -> fx.Node:
-        return to.emit(function, args[0])
-
-    return write
-
-
-def _identity(to: _Writer, path: str, layer: nn.Module, args: Args) -> fx.Node:
-    x: fx.Node = args[0]
-    return x
-
-
-def _flatten(to: _Writer, path: str, layer: nn.Flatten, args: Args) -> fx.Node:
-    return to.emit(torch.flatten, args[0], layer.start_dim, layer.end_dim)
-
-
-def _flat(to: _Writer, path: str, layer: layers.Flat, args: Args) -> fx.Node:
-    return to.emit(torch.mean, args[0], (2, 3))
-
-
-LAYERS: Mapping[type[nn.Module], Callable[..., fx.Node | None]] = {
-    nn.Linear: _linear,
-    nn.Conv2d: _conv,
-    StridedConv1x1: _strided,
-    nn.BatchNorm1d: _batch_norm,
-    nn.BatchNorm2d: _batch_norm,
-    blocks.StageBatchNorm: _stage_norm,
-    nn.GroupNorm: _group_norm,
-    nn.LayerNorm: _layer_norm,
-    Smooth: _smooth,
-    Time: _time,
-    nn.Dropout: _dropout,
-    Drop: _drop,
-    nn.ReLU: _pointwise(torch.relu),
-    nn.Tanh: _pointwise(torch.tanh),
-    nn.Sigmoid: _pointwise(torch.sigmoid),
-    nn.Identity: _identity,
-    nn.Flatten: _flatten,
-    layers.Flat: _flat,
-}
-"""How a layer is written as a function; None where its settings are not covered."""

@@ -43,13 +43,14 @@ INTO: dict[Any, tuple[Callable[..., Any], str, int]] = {
 PARTS = frozenset(
     {
         torch.native_batch_norm, aten.native_batch_norm_backward, aten.convolution_backward,
-        group_normed, group_norm_pulled,
+        group_normed, group_norm_pulled, torch.native_layer_norm, aten.native_layer_norm_backward,
     }
 )  # fmt: skip
 """Functions that return several tensors of their own."""
 NEW = frozenset(
     {
         *ALONE, *SUMS, *INTO, F.linear, F.conv2d, F.conv_transpose2d, F.batch_norm, F.group_norm,
+        F.layer_norm, F.gelu, F.silu, F.elu, F.softplus,
         torch.mean, torch.mm, with_time, pixels,
     }
 )  # fmt: skip

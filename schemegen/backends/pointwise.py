@@ -67,6 +67,11 @@ def bounded(tape: Tape, node: fx.Node, g: Scaled) -> None:
     tape.give(value, 1, functions.bounded_pulled, gradient, tape.value(value), low, high)
 
 
+def elu(tape: Tape, node: fx.Node, g: Scaled) -> None:
+    x = node.args[0]
+    tape.give(x, g.factor, aten.elu_backward, g.node, 1, 1, 1, False, tape.value(x))
+
+
 POINTWISE: Mapping[Any, Pullback] = {
     torch.tanh: from_result(aten.tanh_backward),
     torch.sigmoid: from_result(aten.sigmoid_backward),
@@ -77,6 +82,9 @@ POINTWISE: Mapping[Any, Pullback] = {
     torch.sin: times(torch.cos),
     torch.cos: times(torch.sin, -1),
     torch.abs: times(torch.sgn),
+    F.gelu: from_argument(aten.gelu_backward),
+    F.silu: from_argument(aten.silu_backward),
+    F.elu: elu,
     F.softplus: from_argument(aten.softplus_backward, 1, 20),
     functions.phi1: phi(1),
     functions.phi2: phi(2),

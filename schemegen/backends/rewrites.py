@@ -16,7 +16,8 @@ __all__ = ["interpolate", "into_layer", "into_sum", "share"]
 
 PURE: frozenset[Any] = frozenset(
     {
-        F.linear, F.conv2d, F.conv_transpose2d, F.group_norm, F.softplus, with_time, functions.pixels,
+        F.linear, F.conv2d, F.conv_transpose2d, F.group_norm, F.layer_norm,
+        F.softplus, F.gelu, F.silu, F.elu, with_time, functions.pixels,
         torch.tanh, torch.relu, torch.sigmoid, torch.exp, torch.log,
         torch.sqrt, torch.sin, torch.cos, torch.abs, torch.add, torch.sub, torch.mul, torch.addcmul,
         torch.lerp, functions.phi1, functions.phi2, functions.phi3, functions.bounded,

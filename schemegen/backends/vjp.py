@@ -34,7 +34,7 @@ def known(node: fx.Node) -> bool:
             or (node.target is torch.mean and node.args[1:] == ((2, 3),))
             or (node.target in (torch.add, torch.sub) and set(node.kwargs) == {"alpha"})
         )
-    if node.target is F.group_norm:
+    if node.target in (F.group_norm, F.layer_norm):
         return len(node.args) == 5
     if node.target in METHODS and "own" not in node.meta:
         return False
@@ -174,6 +174,17 @@ def group_norm(tape: Tape, node: fx.Node, g: Scaled) -> None:
     taken(tape, tape.emit(group_norm_pulled, g.node, *known, mask), (x, weight, bias), g.factor)
 
 
+def layer_norm(tape: Tape, node: fx.Node, g: Scaled) -> None:
+    """``node`` is the result of the three-valued function, which is its argument."""
+    normed: Any = node.args[0]
+    x, shape, weight, bias, _ = normed.args
+    mask = [tape.wants(item) for item in (x, weight, bias)]
+    saved = {item.args[1]: item for item in normed.users}
+    known = (tape.value(item) for item in (x, shape, saved[1], saved[2], weight, bias))
+    found = tape.emit(aten.native_layer_norm_backward, g.node, *known, mask)
+    taken(tape, found, (x, weight, bias), g.factor)
+
+
 def timed(tape: Tape, node: fx.Node, g: Scaled) -> None:
     x: Any = node.args[0]
     if tape.wants(x):
@@ -267,6 +278,8 @@ def getitem(tape: Tape, node: fx.Node, g: Scaled) -> None:
         batch_norm(tape, node, g)
     elif whole.target is group_normed:
         group_norm(tape, node, g)
+    elif whole.target is torch.native_layer_norm:
+        layer_norm(tape, node, g)
     else:
         tape.pieces.setdefault(whole, {})[node.args[1]] = tape.tensor(g)
 
@@ -302,6 +315,7 @@ PULLBACKS: Mapping[Any, Pullback] = {
     F.conv_transpose2d: conv_transpose2d,
     NORM: nothing,
     group_normed: nothing,
+    torch.native_layer_norm: nothing,
     with_time: timed,
     pixels: some_pixels,
     torch.add: add,

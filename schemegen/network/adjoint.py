@@ -93,6 +93,8 @@ def again(
     pair: Pair = ctx.pair
     known, kept = saved[: len(pair.places)], saved[len(pair.places) :]
     inputs: dict[int, Tensor] = {**dict(ctx.others), **dict(zip(pair.places, known, strict=True))}
+    # One input may have been computed from another one: its own gradient ends where it entered.
+    inputs |= {place: inputs[place].view_as(inputs[place]) for place in pair.active}
     draws = (kept[place] for place in pair.draws)
     outputs = ctx.pairs.plain(*(inputs[place] for place in range(ctx.count)), *draws)
     followed = [(y, g) for y, g in zip(outputs, cotangents, strict=True) if y.requires_grad]

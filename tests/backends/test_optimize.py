@@ -161,6 +161,7 @@ def test_the_zoo_trains_alike(scheme: str, network: str) -> None:
         ("linear, tanh, linear", "5", "linear", "linear"),
         ("linear, relu, linear, sigmoid", "5", "linear", "bn, relu, linear"),
         ("bn, relu, linear, layernorm, gelu, linear", "5", "linear", "linear"),
+        ("layernorm, elu, linear, softplus, linear, silu", "5", "linear", "linear"),
         ("bn, relu, conv(3), bn, relu, conv(3)", "1, 6, 6", "conv(3)", "bn, relu, avgpool, linear"),
         ("conv(3), groupnorm(2), silu, conv1x1", "1, 6, 6", "conv(3)", "relu, flatten, linear"),
         ("groupnorm(2), relu, conv(3)", "1, 6, 6", "conv(3)", "groupnorm(3), avgpool, linear"),
@@ -302,6 +303,21 @@ def test_hooks_are_seen_only_as_long_as_they_are_there() -> None:
     handle.remove()
     torch.testing.assert_close(network(x), before)
     assert calls == [1]
+
+
+def test_gradients_of_gradients_around_a_layer_that_is_called() -> None:
+    """What follows the layer has both the state and the branch, which depends on it, as its inputs."""
+    made = of("euler", "tiny").train()
+    for network in (made, fast := schemegen.optimize(copy.deepcopy(made))):
+        block(network).conv2.register_forward_hook(lambda layer, given, found: 2 * found)
+    every = []
+    for network in (made, fast):
+        x = torch.linspace(-1, 1, 3 * 64, dtype=torch.float64).view(3, 1, 8, 8).requires_grad_()
+        learned = [x, *network.parameters()]
+        first = torch.autograd.grad(network(x).square().sum(), learned, create_graph=True)
+        second = torch.autograd.grad(first[0].square().sum(), learned, allow_unused=True)
+        every.append([*(item.detach() for item in first), *second])
+    same(*every)
 
 
 IMAGES = """

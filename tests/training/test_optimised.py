@@ -70,20 +70,29 @@ network n {{
 }}"""
 
 
-def widening(channels: int, width: int, wider: int) -> nn.Module:
-    """Return a ResNet of two stages, the second with a strided projection."""
+def widening(channels: int, width: int, wider: int, *, own: bool = True) -> nn.Module:
+    """Return a ResNet of two stages, the second with a strided projection, ``own`` or torch's."""
     text = WIDENING.format(channels=channels, width=width, wider=wider)
-    return schemegen.build(zoo_file("resnet").read_text() + text)
+    network = schemegen.build(zoo_file("resnet").read_text() + text)
+    if not own:
+        network.set_submodule(PROJECTION, nn.Conv2d(width, wider, 1, 2, bias=False))
+    return network
+
+
+PROJECTION = "stage2.0.projection.conv"
 
 
 def test_channels_are_last_only_where_torch_can_train_with_that() -> None:
+    subject = generated("resnet")
+    train(subject, config(epochs=1, channels_last=True))
+    subject.model.set_submodule(PROJECTION, nn.Conv2d(4, 8, 1, 2, bias=False))
     with pytest.raises(UsageError, match="1x1 convolution with a stride"):
-        train(generated("resnet"), config(channels_last=True))
+        train(subject, config(epochs=1, channels_last=True))
     last = torch.channels_last
-    for width in (4, 16):
-        network = widening(1, width, 32)
+    for width, own in ((4, True), (4, False), (16, False)):
+        network = widening(1, width, 32, own=own)
         kernel = schemegen.optimize(network).get_parameter("stage1.0.f.conv1.weight")
-        assert kernel.is_contiguous(memory_format=last) == (width == 16)
+        assert kernel.is_contiguous(memory_format=last) == (own or width == 16)
 
 
 def test_an_optimised_run_resumes_to_the_same_bits(tmp_path: Path) -> None:
@@ -115,7 +124,7 @@ def test_what_does_not_go_together_with_an_optimised_network(
 
 
 def test_a_projection_that_is_called_is_not_given_channels_last() -> None:
-    network = widening(3, 4, 8)
+    network = widening(3, 4, 8, own=False)
     seen = []
     projection = next(m for m in network.modules() if isinstance(m, nn.Conv2d) and m.stride[0] > 1)
     projection.register_forward_hook(lambda _m, given, _y: seen.append(given[0]))
