@@ -305,11 +305,11 @@ def test_hooks_are_seen_only_as_long_as_they_are_there() -> None:
     assert calls == [1]
 
 
-def test_gradients_of_gradients_around_a_layer_that_is_called() -> None:
-    """What follows the layer has both the state and the branch, which depends on it, as its inputs."""
+def test_gradients_of_gradients_around_a_block_that_is_called() -> None:
+    """What follows the block has both the state and the branch, which depends on it, as its inputs."""
     made = of("euler", "tiny").train()
     for network in (made, fast := schemegen.optimize(copy.deepcopy(made))):
-        block(network).conv2.register_forward_hook(lambda layer, given, found: 2 * found)
+        block(network).register_forward_hook(lambda module, given, found: 2 * found)
     every = []
     for network in (made, fast):
         x = torch.linspace(-1, 1, 3 * 64, dtype=torch.float64).view(3, 1, 8, 8).requires_grad_()
