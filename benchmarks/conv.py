@@ -94,7 +94,7 @@ def run(options: Options) -> Report:
             ),
             "regions, channels last": step(schemegen.compile_network(wide, **more), wide, y, dtype),
         }
-        times = interleaved(runs, options.number(15))
+        times = interleaved(runs, options.number(31))
         found, compiled = ratios(times, "loop by hand"), ratios(times, "field alone, compiled")
         if columns is None:
             columns = list(found)
