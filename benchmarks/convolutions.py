@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -10,10 +10,10 @@ from torch import Tensor, nn
 __all__ = ["alone"]
 
 
-def alone(network: nn.Module, x: Tensor) -> Callable[[], None]:
-    """Return a run of every convolution, forward and backward, on the images that the network gives it.
+def alone(network: nn.Module, x: Tensor, *, backward: bool) -> Callable[[], None]:
+    """Return a run of every convolution on the images that the network gives it.
 
-    Gradients are those that training asks for: of the kernels, and of every image but the first.
+    Gradients, of ``backward``, are those that training asks for: of the kernels, and of every image but the first.
     """
     images: list[tuple[nn.Module, Tensor]] = []
 
@@ -26,6 +26,8 @@ def alone(network: nn.Module, x: Tensor) -> Callable[[], None]:
     network(x)
     for handle in handles:
         handle.remove()
+    if not backward:
+        return lambda: forward(images)
     with torch.no_grad():
         cotangents = [torch.randn_like(layer(image)) for layer, image in images]
 
@@ -35,3 +37,9 @@ def alone(network: nn.Module, x: Tensor) -> Callable[[], None]:
             torch.autograd.grad(layer(image), wanted, cotangent)
 
     return run
+
+
+@torch.no_grad()
+def forward(images: Sequence[tuple[nn.Module, Tensor]]) -> None:
+    for layer, image in images:
+        layer(image)

@@ -28,7 +28,8 @@ from schemegen.network.blocks import Mlp, Preact
 from schemegen.sources import zoo_file
 
 QUESTION = "What does each pass of schemegen.optimize bring?"
-LOOP, WIDE, ONNX = "loop by hand", "+ channels last", "form onnx, onnxruntime"
+LOOP, WIDE, BARE = "loop by hand", "+ channels last", "convolutions alone"
+FROZEN, ONNX = 'mode="inference"', "form onnx, onnxruntime"
 VECTORS = """
 network n {{
   input: shape [{width}], classes 10
@@ -234,11 +235,11 @@ def large(report: Report, options: Options) -> None:
     steps = 2 if options.quick else 6
     training = report.table(
         f"Training (forward and backward) of a stage of {steps} steps of convolutions",
-        "scheme", "width, size, batch", "as emitted", WIDE, "optimize", "convolutions alone",
+        "scheme", "width, size, batch", "as emitted", WIDE, "optimize", BARE,
     )  # fmt: skip
     inference = report.table(
         f"Inference of a stage of {steps} steps of convolutions",
-        "scheme", "width, size, batch", "as emitted", WIDE, "optimize", 'mode="inference"', ONNX,
+        "scheme", "width, size, batch", "as emitted", WIDE, "optimize", FROZEN, ONNX, BARE,
     )  # fmt: skip
     for scheme in ("euler",) if options.quick else ("euler", "lm_resnet", "rk4"):
         for width, size, batch in shapes if scheme == "euler" else shapes[:1]:
@@ -254,20 +255,24 @@ def large(report: Report, options: Options) -> None:
             runs = {
                 n: timed(c, list(c.parameters()), given.get(n, x), True) for n, c in named.items()
             }
-            runs["convolutions alone"] = convolutions.alone(wide, given[WIDE])
+            runs[BARE] = convolutions.alone(wide, given[WIDE], backward=True)
             found = ratios(interleaved(runs, options.number(15)), LOOP)
             name = f"{width}, {size}, {batch}"
             training.rows.append([scheme, name, *list(found.values())[1:]])
             for module in named.values():
                 module.eval()
-            named["frozen"] = schemegen.optimize(own, mode="inference")
+            named[FROZEN] = schemegen.optimize(own, mode="inference")
             runs = {n: timed(c, [], given.get(n, x), False) for n, c in named.items()}
             export = exported(own, x)
             if not isinstance(export, str):
                 runs[ONNX] = export
+            runs[BARE] = convolutions.alone(wide, given[WIDE], backward=False)
             found = ratios(interleaved(runs, options.number(15)), LOOP)
             said = {ONNX: export} if isinstance(export, str) else {}
-            inference.rows.append([scheme, name, *list({**found, **said}.values())[1:]])
+            cells = {**found, **said}
+            inference.rows.append(
+                [scheme, name, *(cells[column] for column in inference.columns[2:])]
+            )
 
 
 def lacking(report: Report, options: Options) -> None:

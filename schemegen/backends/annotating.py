@@ -20,13 +20,14 @@ __all__ = ["FRONT", "annotate", "applied", "as_pair"]
 FRONT = "front"
 """The note of a node that is computed of values alone, before anything else."""
 
-POINTWISE = frozenset(
+ALIKE = frozenset(
     {
         torch.relu, torch.tanh, torch.sigmoid, F.batch_norm, F.group_norm, F.layer_norm,
         F.dropout, F.gelu, F.silu, F.elu, F.softplus,
         torch.add, torch.sub, torch.mul, operator.add, operator.sub, operator.mul, operator.truediv,
     }
 )  # fmt: skip
+"""Functions whose result has the shape of their argument."""
 
 
 def annotate(module: nn.Module, graph: fx.Graph, values: Mapping[str, fx.Node]) -> None:
@@ -71,7 +72,7 @@ def shape_of(node: fx.Node, known: Mapping[fx.Node, Tensor]) -> tuple[int, ...] 
     shape = before.pop() if before else None
     if before or shape is None:
         return None
-    if node.target in POINTWISE:
+    if node.target in ALIKE:
         wide = any(known[item].dim() > len(shape) for item in node.all_input_nodes if item in known)
         return None if wide else shape
     if node.target is with_time:
