@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
 import re
 from collections.abc import Sequence
+from functools import cache
+from types import ModuleType
 
 from schemegen.network import (
     blocks,
@@ -51,11 +54,7 @@ def header(used: Sequence[str]) -> list[str]:
 
 def library(used: set[str]) -> list[str]:
     """Return the source of the library's classes and functions in use, with what they build on."""
-    sources: dict[str, str] = {}
-    for module in LIBRARY:
-        for name, item in vars(module).items():
-            if getattr(item, "__module__", "") == module.__name__ and callable(item):
-                sources[name] = inspect.getsource(item).rstrip()
+    sources = {name: text for module in LIBRARY for name, text in texts(module).items()}
     sources["Map"] = "Map = Callable[[Tensor], Tensor]"
     needed: set[str] = set()
     queue = [name for name in used if name in sources]
@@ -67,6 +66,19 @@ def library(used: set[str]) -> list[str]:
         words = set(re.findall(r"(?<![\w.])(?<!def )[A-Za-z_]\w*", strip_text(sources[name])))
         queue.extend(word for word in words if word in sources)
     return [without_ignores(text) for name, text in sources.items() if name in needed]
+
+
+@cache
+def texts(module: ModuleType) -> dict[str, str]:
+    """Return the source of each class and function of a module, with its decorators."""
+    source = inspect.getsource(module)
+    lines = source.splitlines()
+    found = {}
+    for node in ast.parse(source).body:
+        if isinstance(node, ast.ClassDef | ast.FunctionDef):
+            first = min([node.lineno, *(item.lineno for item in node.decorator_list)])
+            found[node.name] = "\n".join(lines[first - 1 : node.end_lineno])
+    return found
 
 
 def strip_text(source: str) -> str:
