@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import reduce
+from functools import lru_cache, reduce
 from operator import add, mul
 from types import ModuleType
 from typing import Any
@@ -20,14 +20,17 @@ from sympy.core.function import AppliedUndef
 from schemegen.diagnostics import InternalError
 from schemegen.scheme.model import Coefficient
 
-__all__ = ["Arithmetic", "Number", "exact", "floating", "functions_of", "real"]
+__all__ = ["KEPT", "Arithmetic", "Number", "exact", "floating", "functions_of", "real"]
 
 Number = Any
 Functions = Mapping[str, Callable[..., Number]]
 
+KEPT = 4096
+"""Numbers that are remembered: a step is run with the same few coefficients many times."""
 SERIES = 24  # terms of phi_k for |z| < 1: the rest is below 1/24!
 
 
+@lru_cache(KEPT)
 def real(expression: Coefficient) -> float:
     """Return the nearest float to an exact number."""
     return float(expression.evalf(30))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import cmath
 import math
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Any
 
 import mpmath
@@ -13,7 +14,7 @@ import sympy
 
 from schemegen.analysis.model import Analysis
 from schemegen.diagnostics import InternalError
-from schemegen.step.arithmetic import Arithmetic, functions_of
+from schemegen.step.arithmetic import KEPT, Arithmetic, functions_of
 from schemegen.step.interpret import run
 from schemegen.step.program import Evaluate, Program, Solve, walk
 from schemegen.verification.model import Check
@@ -28,13 +29,18 @@ POLE = (ZeroDivisionError, OverflowError, np.linalg.LinAlgError, InternalError) 
 POINTS = np.array([-0.7 + 0.4j, -0.2 - 1.1j, -1.3 + 0.1j, 0.3 + 0.6j])
 
 
+@lru_cache(KEPT)
+def _rounded(expression: sympy.Expr) -> complex:
+    return complex(expression.evalf(30))
+
+
 def advance_matrix(subject: Subject, z: complex, h: float = 1.0) -> Any:
     """Return M(z) with (states, remembered values) at n+1 = M (the same) at n; None where fields are not linear.
 
     Every drift is multiplication by z/h; implicit groups are solved exactly.
     """
     symbols = {name: complex(value) for name, value in subject.values(h).items()}
-    arithmetic = Arithmetic(lambda item: complex(item.evalf(30)), symbols, functions_of(cmath))
+    arithmetic = Arithmetic(_rounded, symbols, functions_of(cmath))
     rows = _advance(subject.program, arithmetic, z / h, complex(1))
     return None if rows is None else np.array(rows, dtype=complex)
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import sympy
 
 from schemegen.analysis.model import TreeTerm
 from schemegen.series.tree_text import ParsedTree, parsed
-from schemegen.verification.problem import Derivative, State, Vector, fields_of
+from schemegen.verification.problem import Derivative, Sine, State, Vector, fields_of
 from schemegen.verification.subject import Subject, number
 
 __all__ = ["ModifiedField", "Terms"]
@@ -54,9 +54,10 @@ class ModifiedField:
     def truncated(self, h: Any, power: int) -> Derivative:
         """Return the field with the terms up to ``h^power``."""
         values = self.subject.values(h)
+        found = Differentials(self.fields, self.slots)
         kept = {
             state: [
-                (parsed(item.tree), number(item.coefficient, values) * h**item.h_power)
+                (found.place(parsed(item.tree)), number(item.coefficient, values) * h**item.h_power)
                 for item in items
                 if self.power(item) <= power
             ]
@@ -64,32 +65,71 @@ class ModifiedField:
         }
 
         def field(x: State) -> State:
-            known: dict[Any, Vector] = {}
+            at = found(x, self.arguments)
             zero = 0 * next(iter(x.values()))
             return {
-                state: sum((c * self.differential(tree, x, known) for tree, c in items), zero)
+                state: sum((c * at[place] for place, c in items), zero)
                 for state, items in kept.items()
             }
 
         return field
 
-    def differential(self, tree: ParsedTree, x: State, known: dict[Any, Vector]) -> Vector:
-        """Return the elementary differential of a tree at ``x``."""
-        if tree not in known:
+    def slots(self, tree: ParsedTree) -> list[int]:
+        """Return, for each branch of a tree, the place of the state it stands for among the field's arguments."""
+        name, children = tree
+        states = self.arguments[name]
+        fitting = (
+            label or next(s for s in states if child[0] in self.roots[s])
+            for label, child in children
+        )
+        return [states.index(state) for state in fitting]
+
+
+class Differentials:
+    """The elementary differentials of trees, all at once: what several trees have in common is computed once."""
+
+    def __init__(
+        self, fields: Mapping[str, Sine], slots: Callable[[ParsedTree], Sequence[int]]
+    ) -> None:
+        self.fields = fields
+        self.slots = slots
+        self.places: dict[ParsedTree, int] = {}
+        self.steps: list[tuple[str, tuple[tuple[int, int], ...]]] = []
+
+    def place(self, tree: ParsedTree) -> int:
+        """Return where the differential of a tree will be."""
+        if tree not in self.places:
             name, children = tree
-            if name in x:
-                known[tree] = x[name]
-            elif name == "1":
-                known[tree] = 0 * next(iter(x.values())) + 1
-            else:
-                states = self.arguments[name]
-                directions = []
-                for label, child in children:
-                    fitting = [s for s in states if child[0] in self.roots[s]]
-                    slot = states.index(label or fitting[0])
-                    directions.append((slot, self.differential(child, x, known)))
-                known[tree] = self.fields[name].derivative([x[s] for s in states], directions)
-        return known[tree]
+            slots = self.slots(tree) if name in self.fields else ()
+            branches = zip(slots, (self.place(child) for _, child in children), strict=True)
+            self.steps.append((name, tuple(branches)))
+            self.places[tree] = len(self.steps) - 1
+        return self.places[tree]
+
+    def __call__(self, x: State, arguments: Mapping[str, Sequence[str]]) -> list[Vector]:
+        """Return the differentials at ``x``, whose ``arguments`` each field takes."""
+        given = {
+            name: field.argument([x[state] for state in arguments[name]])
+            for name, field in self.fields.items()
+        }
+        waves: dict[tuple[str, int], Vector] = {}
+        images: dict[tuple[str, int, int], Vector] = {}
+        result: list[Vector] = []
+        for name, branches in self.steps:
+            if name not in self.fields:
+                result.append(x[name] if name in x else 0 * next(iter(x.values())) + 1)
+                continue
+            field, order = self.fields[name], len(branches)
+            if (name, order) not in waves:
+                waves[name, order] = field.wave(given[name], order)
+            value = waves[name, order]
+            for slot, place in branches:
+                key = (name, slot, place)
+                if key not in images:
+                    images[key] = field.matrices[slot] @ result[place]
+                value = value * images[key]
+            result.append(value)
+        return result
 
 
 def _split(terms: Sequence[TreeTerm], scaled: Sequence[str]) -> list[TreeTerm]:

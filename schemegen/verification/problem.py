@@ -30,12 +30,20 @@ class Sine:
     constant: Vector
     matrices: tuple[Vector, ...]
 
+    def argument(self, at: Sequence[Vector]) -> Vector:
+        """Return what the sine is taken of at the states ``at``."""
+        result = self.constant
+        for matrix, x in zip(self.matrices, at, strict=True):
+            result = result + matrix @ x
+        return result
+
+    def wave(self, argument: Vector, order: int) -> Vector:
+        """Return ``w`` times a derivative of the sine."""
+        return self.weight * np.sin(argument + LONG(np.pi) / 2 * order)
+
     def derivative(self, at: Sequence[Vector], directions: Sequence[tuple[int, Vector]]) -> Vector:
         """Return the derivative in ``directions = (slot, vector), ..`` at the states ``at``."""
-        argument = self.constant
-        for matrix, x in zip(self.matrices, at, strict=True):
-            argument = argument + matrix @ x
-        result = self.weight * np.sin(argument + LONG(np.pi) / 2 * len(directions))
+        result = self.wave(self.argument(at), len(directions))
         for slot, vector in directions:
             result = result * (self.matrices[slot] @ vector)
         return result

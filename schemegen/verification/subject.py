@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from itertools import islice, product
 from typing import Any
 
@@ -13,7 +14,7 @@ import sympy
 
 from schemegen.analysis.expansion import Expansion
 from schemegen.scheme.model import Constant, Param
-from schemegen.step.arithmetic import Arithmetic, functions_of
+from schemegen.step.arithmetic import KEPT, Arithmetic, functions_of
 from schemegen.step.evaluation import evaluated
 from schemegen.step.interpret import run
 from schemegen.step.program import Combine, Program, Solve, Statement, walk
@@ -91,6 +92,7 @@ def number(expression: sympy.Expr, values: Mapping[str, Any]) -> Any:
     return Arithmetic(_rounded, values, functions_of(np)).coefficient(expression)
 
 
+@lru_cache(KEPT)
 def _rounded(expression: sympy.Expr) -> Any:
     return LONG(str(expression.evalf(30)))
 
