@@ -155,6 +155,7 @@ class _Writer:
             elif method == "forward" and type(module) is Smooth:
                 found = self.smooth(path, module, args)
                 if found is not None:
+                    self.result.flat[path] = module
                     return found
             elif type(module) in TRACED:
                 inner = traced(module, method, args[1:])
