@@ -136,7 +136,7 @@ def with_regions(
     made: dict[fx.Node, fx.Node] = {}
     (x,) = found[0].before
     made[x] = graph.node_copy(x)
-    for stretch in stretches(network, found):
+    for stretch in merged(network, tuple(stretches(network, found))):
         if len(stretch) > 1 and (whole := composed_row(network, stretch)) is not None:
             code, targets = whole
             place = f"{REGIONS}.{len(places)}"
@@ -193,6 +193,19 @@ def stretches(network: SchemeNetwork, found: Sequence[Cut]) -> Iterator[tuple[Cu
     yield stretch
 
 
+def merged(network: SchemeNetwork, found: Sequence[tuple[Cut, ...]]) -> Sequence[tuple[Cut, ...]]:
+    """Return the whole network as one stretch where its steps are one that is composed.
+
+    A call then enters compiled code once. Stem and head are those of the step's kind: the same in every mode.
+    """
+    if len(found) != 3 or [len(stretch) > 1 for stretch in found] != [False, True, False]:
+        return found
+    every = tuple(cut for stretch in found for cut in stretch)
+    alike = all(cut.nodes and mapping_samples(network, cut) for cut in every)
+    composed = alike and all(composed_row(network, row) is not None for row in (found[1], every))
+    return (every,) if composed else found
+
+
 def rows(network: SchemeNetwork, found: Sequence[Cut]) -> Iterator[tuple[Cut, ...]]:
     """Yield the parts in rows: those that run one after the other with the same weights, the others alone."""
     for key, group in groupby(found, partial(row, network)):
@@ -236,8 +249,11 @@ def composed_row(
 
 def alone_per_sample(network: SchemeNetwork, cut: Cut) -> bool:
     """Return whether a part is a step that maps each sample by itself."""
-    if cut.nodes[0].meta["custom"]["step"] is None:
-        return False
+    return cut.nodes[0].meta["custom"]["step"] is not None and mapping_samples(network, cut)
+
+
+def mapping_samples(network: SchemeNetwork, cut: Cut) -> bool:
+    """Return whether a part maps each sample by itself, changes and draws nothing."""
     return all(per_sample(operator.attrgetter(name)(network)) for name in form_of(cut)[1])
 
 

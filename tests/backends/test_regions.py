@@ -198,7 +198,9 @@ def test_few_small_steps_are_one_body_with_composed_layers(
     compiled = schemegen.compile_network(copy.deepcopy(network), backend="aot_eager")
     assert not [item for item in compiled.modules() if isinstance(item, Loop)]
     codes = [str(item.form.code) for item in compiled.modules() if isinstance(item, Region)]
-    assert not whole or len(codes) == 3  # the stem, all steps, the head
+    assert (
+        not whole or len(codes) == 3
+    )  # the stem, all steps, the head, whose normalisation has modes
     assert sum("weighted" in code for code in codes) == int(whole)
     assert sum("functions_layer(" in code for code in codes) == int(whole)
     agreeing(network, compiled)
@@ -207,6 +209,23 @@ def test_few_small_steps_are_one_body_with_composed_layers(
         compiled.get_parameter("shared_f.linear1.weight" if whole else "stem.0.weight").mul_(2)
     x = torch.randn(4, 8, dtype=torch.float64)
     assert not torch.allclose(network(x), compiled(x))
+
+
+def test_stem_and_head_are_composed_with_the_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(costs, "WORTH", 1)
+    rule = "step { u[n+1] = u[n] + h/16*(3*f(u[n]) - f(u[n-1])) }"
+    text = f"scheme s {{ state u\n drift f(u): block mlp, weights network\n {rule} }}"
+    text += SHARED.format(steps=12).replace("head: bn, relu", "head: relu")
+    network = schemegen.build(text).train().double()
+    compiled = schemegen.compile_network(copy.deepcopy(network), backend="aot_eager")
+    (region,) = (item for item in compiled.modules() if isinstance(item, Region))
+    assert "weighted" in str(region.form.code)
+    agreeing(network, compiled)
+    agreeing(network.eval(), compiled.eval(), batch=1)
+    for module in (network, compiled):
+        with torch.no_grad():
+            module.get_parameter("stem.0.weight").mul_(2)
+    agreeing(network, compiled)
 
 
 def test_a_loop_takes_no_step_that_mixes_samples_or_draws() -> None:
