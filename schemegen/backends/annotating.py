@@ -15,15 +15,17 @@ from schemegen.network.noise import DRAWS
 from schemegen.network.solvers import evaluate
 from schemegen.network.timed import with_time
 
-__all__ = ["FRONT", "annotate", "applied", "as_pair"]
+__all__ = ["ACTIVATIONS", "FRONT", "annotate", "applied", "as_pair"]
 
 FRONT = "front"
 """The note of a node that is computed of values alone, before anything else."""
 
+ACTIVATIONS = frozenset(
+    {torch.relu, torch.tanh, torch.sigmoid, F.gelu, F.silu, F.elu, F.softplus}
+)  # fmt: skip
 ALIKE = frozenset(
     {
-        torch.relu, torch.tanh, torch.sigmoid, F.batch_norm, F.group_norm, F.layer_norm,
-        F.dropout, F.gelu, F.silu, F.elu, F.softplus,
+        *ACTIVATIONS, F.batch_norm, F.group_norm, F.layer_norm, F.dropout,
         torch.add, torch.sub, torch.mul, operator.add, operator.sub, operator.mul, operator.truediv,
     }
 )  # fmt: skip

@@ -7,7 +7,7 @@ and called. Layers that behave differently in training are written for the mode 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -147,13 +147,8 @@ class _Writer:
         """Write a call of a module: a layer as a function, a block as its layers, others as they are."""
         module = self.module.get_submodule(path)
         if not observed(module):
-            if method == "forward" and type(module) in LAYERS:
-                found = LAYERS[type(module)](self, path, module, args)
-                if found is not None:
-                    self.result.flat[path] = module
-                    return found
-            elif method == "forward" and type(module) is Smooth:
-                found = self.smooth(path, module, args)
+            if method == "forward" and type(module) in WRITTEN:
+                found = WRITTEN[type(module)](self, path, module, args)
                 if found is not None:
                     self.result.flat[path] = module
                     return found
@@ -193,6 +188,12 @@ class _Writer:
                 )
                 known[node] = self.graph.create_node(node.op, target, args, kwargs)
         raise AssertionError("a traced block has an output")
+
+
+WRITTEN: Mapping[type[nn.Module], Callable[..., fx.Node | None]] = {
+    **LAYERS,
+    Smooth: _Writer.smooth,
+}
 
 
 DEFAULTS: dict[Any, dict[str, Any]] = {

@@ -10,6 +10,7 @@ import torch
 from torch import fx
 from torch.nn import functional as F  # noqa: N812
 
+from schemegen.backends.annotating import ACTIVATIONS
 from schemegen.backends.rewrites import alike, into_sum
 from schemegen.network.adjoint import row_sum, rows, weighted
 from schemegen.network.functions import group_norm_pulled, group_normed, pixels
@@ -49,9 +50,8 @@ PARTS = frozenset(
 """Functions that return several tensors of their own."""
 NEW = frozenset(
     {
-        *ALONE, *SUMS, *INTO, F.linear, F.conv2d, F.conv_transpose2d, F.batch_norm, F.group_norm,
-        F.layer_norm, F.gelu, F.silu, F.elu, F.softplus,
-        torch.mean, torch.mm, with_time, pixels,
+        *ACTIVATIONS, *SUMS, *INTO, F.linear, F.conv2d, F.conv_transpose2d, F.batch_norm, F.group_norm,
+        F.layer_norm, torch.mean, torch.mm, with_time, pixels,
     }
 )  # fmt: skip
 """Functions whose result is a tensor of its own, and that keep none of their operands."""

@@ -25,6 +25,8 @@ from schemegen.network.replay import Chain
 __all__ = ["REGIONS", "compile_network"]
 
 REGIONS = "regions"
+Composed = tuple[fx.GraphModule, list[str]]
+"""Steps as one function of what they begin with and of weights, and the names of these."""
 MOST = 400
 """Calls of a row of steps that is compiled as a whole; its first call takes longer with each."""
 
@@ -136,8 +138,8 @@ def with_regions(
     made: dict[fx.Node, fx.Node] = {}
     (x,) = found[0].before
     made[x] = graph.node_copy(x)
-    for stretch in merged(network, tuple(stretches(network, found))):
-        if len(stretch) > 1 and (whole := composed_row(network, stretch)) is not None:
+    for stretch, whole in composed_stretches(network, found):
+        if whole is not None:
             code, targets = whole
             place = f"{REGIONS}.{len(places)}"
             places[stretch[0]] = place
@@ -193,17 +195,24 @@ def stretches(network: SchemeNetwork, found: Sequence[Cut]) -> Iterator[tuple[Cu
     yield stretch
 
 
-def merged(network: SchemeNetwork, found: Sequence[tuple[Cut, ...]]) -> Sequence[tuple[Cut, ...]]:
-    """Return the whole network as one stretch where its steps are one that is composed.
+def composed_stretches(
+    network: SchemeNetwork, found: Sequence[Cut]
+) -> list[tuple[tuple[Cut, ...], Composed | None]]:
+    """Return the stretches, each with what it is composed to.
 
-    A call then enters compiled code once. Stem and head are those of the step's kind: the same in every mode.
+    Where all steps are one, stem and head are composed with them if they are the same in every mode: a call then
+    enters compiled code once.
     """
-    if len(found) != 3 or [len(stretch) > 1 for stretch in found] != [False, True, False]:
-        return found
-    every = tuple(cut for stretch in found for cut in stretch)
-    alike = all(cut.nodes and mapping_samples(network, cut) for cut in every)
-    composed = alike and all(composed_row(network, row) is not None for row in (found[1], every))
-    return (every,) if composed else found
+    each: list[tuple[tuple[Cut, ...], Composed | None]] = [
+        (stretch, composed_row(network, stretch) if len(stretch) > 1 else None)
+        for stretch in stretches(network, found)
+    ]
+    if [whole is not None for _, whole in each] == [False, True, False]:
+        every = tuple(found)
+        alike = all(cut.nodes and mapping_samples(network, cut) for cut in every)
+        if alike and (whole := composed_row(network, every)) is not None:
+            return [(every, whole)]
+    return each
 
 
 def rows(network: SchemeNetwork, found: Sequence[Cut]) -> Iterator[tuple[Cut, ...]]:
@@ -216,9 +225,7 @@ def rows(network: SchemeNetwork, found: Sequence[Cut]) -> Iterator[tuple[Cut, ..
             yield cuts_
 
 
-def composed_row(
-    network: SchemeNetwork, steps: Sequence[Cut]
-) -> tuple[fx.GraphModule, list[str]] | None:
+def composed_row(network: SchemeNetwork, steps: Sequence[Cut]) -> Composed | None:
     """Return steps as one function of what they begin with and of weights, with their layers composed.
 
     None where that is no less work, or where there are so many calls that compiling them would take long.

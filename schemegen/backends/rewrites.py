@@ -9,6 +9,7 @@ import torch
 from torch import fx
 from torch.nn import functional as F  # noqa: N812
 
+from schemegen.backends.annotating import ACTIVATIONS
 from schemegen.network import functions
 from schemegen.network.timed import with_time
 
@@ -16,9 +17,8 @@ __all__ = ["interpolate", "into_layer", "into_sum", "share"]
 
 PURE: frozenset[Any] = frozenset(
     {
-        F.linear, F.conv2d, F.conv_transpose2d, F.group_norm, F.layer_norm,
-        F.softplus, F.gelu, F.silu, F.elu, with_time, functions.pixels,
-        torch.tanh, torch.relu, torch.sigmoid, torch.exp, torch.log,
+        *ACTIVATIONS, F.linear, F.conv2d, F.conv_transpose2d, F.group_norm, F.layer_norm,
+        with_time, functions.pixels, torch.exp, torch.log,
         torch.sqrt, torch.sin, torch.cos, torch.abs, torch.add, torch.sub, torch.mul, torch.addcmul,
         torch.lerp, functions.phi1, functions.phi2, functions.phi3, functions.bounded,
         operator.add, operator.sub, operator.mul, operator.truediv, operator.neg, operator.pow,

@@ -274,12 +274,8 @@ def cat(tape: Tape, node: fx.Node, g: Scaled) -> None:
 def getitem(tape: Tape, node: fx.Node, g: Scaled) -> None:
     """A part of a tuple: the result of a normalisation, or a piece of a split."""
     whole: Any = node.args[0]
-    if whole.target is NORM:
-        batch_norm(tape, node, g)
-    elif whole.target is group_normed:
-        group_norm(tape, node, g)
-    elif whole.target is torch.native_layer_norm:
-        layer_norm(tape, node, g)
+    if whole.target in NORMS:
+        NORMS[whole.target](tape, node, g)
     else:
         tape.pieces.setdefault(whole, {})[node.args[1]] = tape.tensor(g)
 
@@ -308,14 +304,19 @@ def by_autograd(tape: Tape, node: fx.Node, g: Scaled) -> None:
         taken(tape, found, tuple(node.args[i] for i in active), g.factor)
 
 
+NORMS: Mapping[Any, Pullback] = {
+    NORM: batch_norm,
+    group_normed: group_norm,
+    torch.native_layer_norm: layer_norm,
+}
+"""By the three-valued function of a normalisation, how its first value is pulled back."""
+
 PULLBACKS: Mapping[Any, Pullback] = {
     **POINTWISE,
     F.linear: linear,
     F.conv2d: conv2d,
     F.conv_transpose2d: conv_transpose2d,
-    NORM: nothing,
-    group_normed: nothing,
-    torch.native_layer_norm: nothing,
+    **dict.fromkeys(NORMS, nothing),
     with_time: timed,
     pixels: some_pixels,
     torch.add: add,

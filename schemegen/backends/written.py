@@ -57,15 +57,20 @@ class Writer(Protocol):
 Args = tuple[Any, ...]
 
 
+def _learned(to: Writer, path: str, layer: nn.Module, name: str) -> fx.Node | None:
+    """Return the argument for a parameter, None where the layer has none."""
+    return None if getattr(layer, name) is None else to.value(f"{path}.{name}")
+
+
 def _linear(to: Writer, path: str, layer: nn.Linear, args: Args) -> fx.Node:
-    bias = None if layer.bias is None else to.value(f"{path}.bias")
+    bias = _learned(to, path, layer, "bias")
     return to.emit(F.linear, args[0], to.value(f"{path}.weight"), bias)
 
 
 def _conv(to: Writer, path: str, layer: nn.Conv2d, args: Args) -> fx.Node | None:
     if layer.padding_mode != "zeros":
         return None
-    bias = None if layer.bias is None else to.value(f"{path}.bias")
+    bias = _learned(to, path, layer, "bias")
     more = (layer.stride, layer.padding, layer.dilation, layer.groups)
     return to.emit(F.conv2d, args[0], to.value(f"{path}.weight"), bias, *more)
 
@@ -106,8 +111,7 @@ def _group_norm(to: Writer, path: str, layer: nn.GroupNorm, args: Args) -> fx.No
 
 
 def _layer_norm(to: Writer, path: str, layer: nn.LayerNorm, args: Args) -> fx.Node:
-    named = dict(layer.named_parameters())
-    known = (to.value(f"{path}.{n}") if n in named else None for n in ("weight", "bias"))
+    known = (_learned(to, path, layer, name) for name in ("weight", "bias"))
     return to.emit(F.layer_norm, args[0], layer.normalized_shape, *known, layer.eps)
 
 

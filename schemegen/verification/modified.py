@@ -54,7 +54,7 @@ class ModifiedField:
     def truncated(self, h: Any, power: int) -> Derivative:
         """Return the field with the terms up to ``h^power``."""
         values = self.subject.values(h)
-        found = Differentials(self.fields, self.slots)
+        found = Differentials(self.fields, self.arguments, self.slots)
         kept = {
             state: [
                 (found.place(parsed(item.tree)), number(item.coefficient, values) * h**item.h_power)
@@ -65,7 +65,7 @@ class ModifiedField:
         }
 
         def field(x: State) -> State:
-            at = found(x, self.arguments)
+            at = found(x)
             zero = 0 * next(iter(x.values()))
             return {
                 state: sum((c * at[place] for place, c in items), zero)
@@ -89,9 +89,14 @@ class Differentials:
     """The elementary differentials of trees, all at once: what several trees have in common is computed once."""
 
     def __init__(
-        self, fields: Mapping[str, Sine], slots: Callable[[ParsedTree], Sequence[int]]
+        self,
+        fields: Mapping[str, Sine],
+        arguments: Mapping[str, Sequence[str]],
+        slots: Callable[[ParsedTree], Sequence[int]],
     ) -> None:
+        """``arguments``: the states each field takes; ``slots``: which of them the branches of a tree are for."""
         self.fields = fields
+        self.arguments = arguments
         self.slots = slots
         self.places: dict[ParsedTree, int] = {}
         self.steps: list[tuple[str, tuple[tuple[int, int], ...]]] = []
@@ -106,10 +111,10 @@ class Differentials:
             self.places[tree] = len(self.steps) - 1
         return self.places[tree]
 
-    def __call__(self, x: State, arguments: Mapping[str, Sequence[str]]) -> list[Vector]:
-        """Return the differentials at ``x``, whose ``arguments`` each field takes."""
+    def __call__(self, x: State) -> list[Vector]:
+        """Return the differentials at ``x``."""
         given = {
-            name: field.argument([x[state] for state in arguments[name]])
+            name: field.argument([x[state] for state in self.arguments[name]])
             for name, field in self.fields.items()
         }
         waves: dict[tuple[str, int], Vector] = {}

@@ -70,6 +70,9 @@ network n {{
 }}"""
 
 
+PROJECTION = "stage2.0.projection.conv"
+
+
 def widening(channels: int, width: int, wider: int, *, own: bool = True) -> nn.Module:
     """Return a ResNet of two stages, the second with a strided projection, ``own`` or torch's."""
     text = WIDENING.format(channels=channels, width=width, wider=wider)
@@ -77,9 +80,6 @@ def widening(channels: int, width: int, wider: int, *, own: bool = True) -> nn.M
     if not own:
         network.set_submodule(PROJECTION, nn.Conv2d(width, wider, 1, 2, bias=False))
     return network
-
-
-PROJECTION = "stage2.0.projection.conv"
 
 
 def test_channels_are_last_only_where_torch_can_train_with_that() -> None:
