@@ -15,7 +15,7 @@ from schemegen.network.noise import DRAWS
 from schemegen.network.solvers import evaluate
 from schemegen.network.timed import with_time
 
-__all__ = ["ACTIVATIONS", "FRONT", "annotate", "applied", "as_pair"]
+__all__ = ["ACTIVATIONS", "FRONT", "MOVES", "annotate", "applied", "as_pair"]
 
 FRONT = "front"
 """The note of a node that is computed of values alone, before anything else."""
@@ -30,6 +30,9 @@ ALIKE = frozenset(
     }
 )  # fmt: skip
 """Functions whose result has the shape of their argument."""
+
+MOVES = (torch.movedim, "movedim")
+"""The function and the method that put one axis elsewhere; never the first, of the samples, in a network."""
 
 
 def annotate(module: nn.Module, graph: fx.Graph, values: Mapping[str, fx.Node]) -> None:
@@ -77,6 +80,8 @@ def shape_of(node: fx.Node, known: Mapping[fx.Node, Tensor]) -> tuple[int, ...] 
     if node.target in ALIKE:
         wide = any(known[item].dim() > len(shape) for item in node.all_input_nodes if item in known)
         return None if wide else shape
+    if node.target in MOVES:
+        return tuple(torch.empty(1, *shape, device="meta").movedim(*node.args[1:]).shape[1:])  # type: ignore[arg-type]
     if node.target is with_time:
         return (shape[0] + 1, *shape[1:])
     if node.target is pixels:

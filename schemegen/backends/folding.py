@@ -13,6 +13,7 @@ from schemegen.backends.execution import SchemeNetwork
 from schemegen.backends.picklable import PicklableGraph
 from schemegen.backends.plan import StepPlan
 from schemegen.backends.retracing import retraced
+from schemegen.backends.written import heard
 from schemegen.network.replay import Call, Chain, Plan
 from schemegen.network.solvers import evaluate
 
@@ -170,7 +171,9 @@ def owner_kind(owner: nn.Module | Tensor) -> tuple[object, ...]:
         return (tuple(owner.shape), owner.dtype, owner.requires_grad)
     tensors = [*owner.named_parameters(), *owner.named_buffers()]
     sizes = ((name, tuple(item.shape), item.dtype, item.requires_grad) for name, item in tensors)
-    return (type(owner), repr(owner), *sizes)
+    # a compiler does not look at hooks again for the next module that it meets in the same place
+    alone = id(owner) if heard(owner) else None
+    return (type(owner), repr(owner), alone, *sizes)
 
 
 def described(node: fx.Node, origin: fx.Node) -> None:

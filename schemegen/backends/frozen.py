@@ -144,7 +144,10 @@ class _Constants:
         return node
 
     def fold(self) -> None:
-        """Fold normalisations into the layer before where nothing else reads it, else into a product and a sum."""
+        """Fold normalisations into the layer before where nothing else reads it, else into a product and a sum.
+
+        Behind a module that is not known, whose result may have any shape, they stay as they are.
+        """
         for node in list(self.graph.nodes):
             if node.target is not F.batch_norm or any(a not in self.known for a in node.args[1:5]):
                 continue
@@ -154,7 +157,7 @@ class _Constants:
             shift = bias - mean * scale
             if into_layer(x) and x.args[1] in self.known:
                 self.merge(node, x, scale, shift)
-            else:
+            elif "shape" in node.meta:
                 self.affine(node, x, scale, shift)
         self.prune()
 

@@ -15,7 +15,7 @@ from torch import Tensor, fx, nn
 from torch.nn import functional as F  # noqa: N812
 
 from schemegen.backends.annotating import FRONT, annotate
-from schemegen.backends.written import LAYERS, Functional, observed
+from schemegen.backends.written import LAYERS, Functional, heard, observed
 from schemegen.network import blocks, layers
 from schemegen.network.noise import Noise, Power, drawn
 from schemegen.network.smooth import Smooth
@@ -106,7 +106,7 @@ class _Writer:
         first, share = layer.place(depth)
         below, above = layer.knots[first], layer.knots[first + 1]
         plain = "shape" in x.meta and not any(isinstance(item, fx.Node) for item in told)
-        if not plain or any(map(observed, above.modules())):
+        if not plain or heard(above):
             return None
         written = functional(alone(below, x.meta["shape"], tuple(told)))
         if written.ordered or any(node.target is evaluate for node in written.graph.nodes):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import operator
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -16,11 +17,12 @@ from schemegen.backends.costs import TYPICAL, cheapest, forms
 from schemegen.backends.execution import SchemeNetwork
 from schemegen.backends.folding import CHAIN, Cut, cuts, described, form_of, kind
 from schemegen.backends.functional import functional
+from schemegen.backends.written import heard
 from schemegen.diagnostics import UsageError
 from schemegen.network.functions import layer
 from schemegen.network.loop import Loop, per_sample
 from schemegen.network.region import Region
-from schemegen.network.replay import Chain
+from schemegen.network.replay import Call, Chain
 
 __all__ = ["REGIONS", "compile_network"]
 
@@ -71,15 +73,37 @@ def with_compiled_chain(
     """Return the network with the functions of its chain compiled."""
     graph = fx.Graph()
     graph.output(graph.graph_copy(network.graph, {}))
-    calls = [replace(call, retrace=None) for call in chain.calls]  # a graph that no compiler writes
-    unused = {call.retrace for call in chain.calls}
-    forms = [
-        form if number in unused else Region(form, options)  # type: ignore[arg-type]
-        for number, form in enumerate(chain.forms)
-    ]
+    calls, forms = hearing(network, chain)
+    regions = [Region(form, options) for form in forms]
     root = shallow(network)
-    root.add_module(CHAIN, Chain(forms, calls, chain.plan, chain.meter.bound))
+    root.add_module(CHAIN, Chain(regions, calls, chain.plan, chain.meter.bound))
     return finished(root, graph, network)
+
+
+def hearing(network: nn.Module, chain: Chain) -> tuple[list[Call], list[fx.GraphModule]]:
+    """Return the calls of a chain without graphs that no compiler writes, and the forms they number.
+
+    Steps with a module that somebody listens to have forms of their own, since a compiled body serves the module
+    that it met first.
+    """
+    owners = [operator.attrgetter(name)(network) for name in chain.names]
+    forms: dict[tuple[int, ...], fx.GraphModule] = {}
+
+    def number(form: int, places: Sequence[int]) -> int:
+        apart = (i for i in places if isinstance(owners[i], nn.Module) and heard(owners[i]))
+        key = (form, *apart)
+        if key not in forms:
+            found: Any = chain.forms[form]
+            forms[key] = found if len(key) == 1 else copy.deepcopy(found)
+        return list(forms).index(key)
+
+    calls = []
+    for call in chain.calls:
+        inverse = None if call.inverse is None else number(call.inverse, call.undo)
+        calls.append(
+            replace(call, form=number(call.form, call.owners), inverse=inverse, retrace=None)
+        )
+    return calls, list(forms.values())
 
 
 def shallow(network: nn.Module) -> nn.Module:

@@ -10,13 +10,19 @@ import torch
 from torch import fx
 from torch.nn import functional as F  # noqa: N812
 
-from schemegen.backends.annotating import as_pair
+from schemegen.backends.annotating import MOVES, as_pair
 from schemegen.backends.cotangents import Product, Scaled, Tape
 from schemegen.backends.pointwise import POINTWISE, Pullback
 from schemegen.backends.weights import METHODS, OF_WEIGHTS
 from schemegen.network import functions
 from schemegen.network.adjoint import mean_spread, pulled_back, weighted
-from schemegen.network.functions import group_norm_pulled, group_normed, pixels, pixels_pulled
+from schemegen.network.functions import (
+    group_norm_pulled,
+    group_normed,
+    linear_pulled,
+    pixels,
+    pixels_pulled,
+)
 from schemegen.network.noise import DRAWS
 from schemegen.network.timed import with_time, without_time
 
@@ -43,8 +49,10 @@ def known(node: fx.Node) -> bool:
 
 def linear(tape: Tape, node: fx.Node, g: Scaled) -> None:
     x, weight, bias = node.args
-    if len(node.meta["shape"]) != 1:
-        by_autograd(tape, node, g)
+    if len(node.meta.get("shape", ())) != 1:
+        mask = [tape.wants(item) for item in node.args]
+        known = (tape.value(item) for item in (x, weight))
+        taken(tape, tape.emit(linear_pulled, g.node, *known, mask), node.args, g.factor)
         return
     if tape.wants(x):
         tape.add(x, Product(g.factor, g.node, tape.value(weight)))
@@ -250,6 +258,12 @@ def flatten(tape: Tape, node: fx.Node, g: Scaled) -> None:
         tape.add(x, Scaled(g.factor, shaped))
 
 
+def movedim(tape: Tape, node: fx.Node, g: Scaled) -> None:
+    x, source, target = node.args
+    if tape.wants(x):
+        tape.add(x, Scaled(g.factor, tape.emit(torch.movedim, g.node, target, source, like=x)))  # type: ignore[arg-type]
+
+
 def rescale(tape: Tape, node: fx.Node, g: Scaled) -> None:
     value, forward, backward = node.args
     tape.give(value, g.factor, torch.mul, g.node, tape.value(backward))
@@ -335,6 +349,7 @@ PULLBACKS: Mapping[Any, Pullback] = {
     "type_as": type_as,
     torch.mean: mean,
     torch.flatten: flatten,
+    **dict.fromkeys(MOVES, movedim),
     functions.rescale: rescale,
     torch.std: std,
     torch.cat: cat,

@@ -16,7 +16,7 @@ from schemegen.network.functions import pixels
 from schemegen.network.noise import Drop, drawn_factor
 from schemegen.network.timed import Time, with_time
 
-__all__ = ["HOOKS", "LAYERS", "Functional", "observed"]
+__all__ = ["HOOKS", "LAYERS", "Functional", "heard", "observed"]
 
 HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
 
@@ -41,6 +41,11 @@ def observed(module: nn.Module) -> bool:
     """Return whether somebody listens to a module's calls or has changed what they do."""
     patched = "forward" in module.__dict__ or "parametrizations" in module._modules
     return patched or any(getattr(module, name) for name in HOOKS)
+
+
+def heard(module: nn.Module) -> bool:
+    """Return whether a module or one inside of it is :func:`observed`."""
+    return any(map(observed, module.modules()))
 
 
 class Writer(Protocol):
@@ -115,6 +120,15 @@ def _layer_norm(to: Writer, path: str, layer: nn.LayerNorm, args: Args) -> fx.No
     return to.emit(F.layer_norm, args[0], layer.normalized_shape, *known, layer.eps)
 
 
+def _channel_norm(to: Writer, path: str, layer: layers.ChannelNorm, args: Args) -> fx.Node:
+    normed = _layer_norm(to, path, layer, (to.emit(torch.movedim, args[0], 1, -1),))
+    return to.emit(torch.movedim, normed, -1, 1)
+
+
+def _positions(to: Writer, path: str, layer: layers.Positions, args: Args) -> fx.Node:
+    return to.emit(torch.add, args[0], to.value(f"{path}.weight"))
+
+
 def _time(to: Writer, path: str, layer: Time, args: Args) -> fx.Node | None:
     x, time = args
     return None if isinstance(time, fx.Node) else to.emit(with_time, x, time)
@@ -182,6 +196,9 @@ LAYERS: Mapping[type[nn.Module], Callable[..., fx.Node | None]] = {
     blocks.StageBatchNorm: _stage_norm,
     nn.GroupNorm: _group_norm,
     nn.LayerNorm: _layer_norm,
+    layers.ChannelNorm: _channel_norm,
+    layers.Patch: _conv,
+    layers.Positions: _positions,
     Time: _time,
     nn.Dropout: _dropout,
     Drop: _drop,

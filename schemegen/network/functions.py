@@ -17,6 +17,7 @@ __all__ = [
     "group_norm_pulled",
     "group_normed",
     "layer",
+    "linear_pulled",
     "phi1",
     "phi2",
     "phi3",
@@ -42,6 +43,19 @@ def layer(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         return nn.functional.linear(x, weight, bias)
     row = (weight * x).sum(1)
     return (row if bias is None else row + bias).unsqueeze(0)
+
+
+def linear_pulled(
+    gradient: Tensor, x: Tensor, weight: Tensor, mask: list[bool]
+) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
+    """Return the gradients of ``x``, the weight and the bias from that of ``x W^T + b``, by ``mask``.
+
+    ``x`` is ``(N, .., inputs)``: the layer is applied at every place.
+    """
+    cotangents = gradient.flatten(0, -2)
+    to_x = gradient @ weight if mask[0] else None
+    to_weight = cotangents.t() @ x.flatten(0, -2) if mask[1] else None
+    return to_x, to_weight, cotangents.sum(0) if mask[2] else None
 
 
 def pixels(x: Tensor, stride: tuple[int, int]) -> Tensor:

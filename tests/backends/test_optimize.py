@@ -167,6 +167,12 @@ def test_the_zoo_trains_alike(scheme: str, network: str) -> None:
         ("groupnorm(2), relu, conv(3)", "1, 6, 6", "conv(3)", "groupnorm(3), avgpool, linear"),
         ("conv(3), drop(m), tanh, conv(3)", "1, 6, 6", "conv(3, 2)", "avgpool, linear"),
         ("conv(3), drop(1/4), elu, conv(3)", "1, 6, 6", "conv(3)", "avgpool, linear"),
+        (
+            "layernorm, conv(3), gelu, conv1x1",
+            "2, 6, 6",
+            "patch(2), positions",
+            "layernorm, avgpool, linear",
+        ),
     ],
 )
 def test_layers_train_alike(layers: str, shape: str, stem: str, head: str) -> None:
@@ -446,6 +452,18 @@ def test_known_blocks_leave_no_module_calls() -> None:
     assert calls.count(torch.tanh) == 4 * 6
 
 
+@pytest.mark.parametrize("block", ["feedforward", "seq [layernorm, conv1x1, gelu, conv1x1]"])
+def test_layers_at_every_place_of_an_image_have_a_written_pullback(block: str) -> None:
+    text = LAYERS.format(
+        layers="", shape="2, 6, 6", stem="patch(2), positions", head="avgpool, linear"
+    )
+    text = text.replace("  noise m: bernoulli(3/4), scope element\n", "").replace("seq []", block)
+    network = schemegen.build(from_text(text)).double()
+    _, graph = with_adjoint(functional.functional(network).graph)
+    assert targets(graph)[1:] == [operator.getitem]
+    check(network)
+
+
 def test_the_last_evaluation_of_a_step_is_the_first_of_the_next() -> None:
     text = LAYERS.format(layers="linear, tanh, linear", shape="6", stem="linear", head="linear")
     network = schemegen.build(from_text(VERLET + text[text.index("network n") :])).double()
@@ -578,6 +596,24 @@ def test_normalisations_are_folded() -> None:
     assert folded.count(torch.addcmul) == calls.count(F.batch_norm) - sum(
         ".f" in name and name.endswith("bn2") for name, _ in network.named_modules()
     )
+
+
+@pytest.mark.parametrize("layers", ["layernorm, bn, conv(3)", "conv(3), layernorm, relu, bn, conv(3)"])
+def test_normalisations_behind_any_layer_are_frozen(layers: str) -> None:
+    """Of the channels, and behind a layer that somebody listens to, of whose result no shape is known."""
+    text = LAYERS.format(
+        layers=layers, shape="2, 6, 6", stem="conv(3)", head="avgpool, linear"
+    ).replace("  noise m: bernoulli(3/4), scope element\n", "")
+    network = schemegen.build(from_text(text)).double()
+    x = torch.randn(4, 2, 6, 6, dtype=torch.float64)
+    network(x)
+    for listened in (False, True):
+        if listened:
+            part = next(m for m in network.modules() if isinstance(m, nn.LayerNorm | nn.ReLU))
+            part.register_forward_hook(lambda m, i, y: 2 * y)
+        frozen = schemegen.optimize(network, mode="inference")
+        assert (F.batch_norm in targets(frozen.graph)) == listened
+        same([network.eval()(x).detach()], [frozen(x)])
 
 
 def test_removed_branches_are_dropped() -> None:

@@ -228,6 +228,29 @@ def test_stem_and_head_are_composed_with_the_steps(monkeypatch: pytest.MonkeyPat
     agreeing(network, compiled)
 
 
+@pytest.mark.parametrize(
+    ("scheme", "how"),
+    [("lm_resnet", "store"), ("revnet", "reversible=9/10"), ("resnet", "checkpoint=2")],
+)
+@pytest.mark.parametrize("place", [0, -1])
+def test_a_hook_on_one_of_many_layers_is_heard_there_alone(
+    scheme: str, how: str, place: int
+) -> None:
+    """A compiled body looks at the hooks of the first module that it meets, and serves many."""
+    network = built(scheme, how=how).double()
+    layers = [
+        module
+        for name, module in network.named_modules()
+        if isinstance(module, nn.BatchNorm2d) and name.startswith("stage1")
+    ]
+    assert len(layers) > 4
+    layers[place].register_forward_hook(lambda m, i, y: 1.5 * y)
+    compiled = schemegen.compile_network(copy.deepcopy(network), backend="aot_eager")
+    x = torch.randn(2, 3, 6, 6, dtype=torch.float64)
+    for one, other in zip(trained(network, x), trained(compiled, x), strict=True):
+        torch.testing.assert_close(other, one, rtol=1e-9, atol=1e-9)
+
+
 def test_a_loop_takes_no_step_that_mixes_samples_or_draws() -> None:
     text = zoo_file("resnet").read_text(encoding="utf-8")
     text = text.replace("weights per step", "weights network")
