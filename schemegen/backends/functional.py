@@ -202,11 +202,12 @@ DEFAULTS: dict[Any, dict[str, Any]] = {
     F.conv_transpose2d: {
         "bias": None, "stride": 1, "padding": 0, "output_padding": 0, "groups": 1, "dilation": 1,
     },
+    torch.split: {"dim": 0},
 }  # fmt: skip
 
 
 def kernel(node: fx.Node, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, Any, Any]:
-    """Return the kernel behind what a block calls, layers with all their arguments in order."""
+    """Return the kernel behind what a block calls, with all its arguments in order."""
     if node.target is F.relu:
         return torch.relu, args, {}
     if node.target in DEFAULTS:

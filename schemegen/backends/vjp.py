@@ -10,7 +10,8 @@ import torch
 from torch import fx
 from torch.nn import functional as F  # noqa: N812
 
-from schemegen.backends.annotating import MOVES, as_pair
+from schemegen.backends.annotating import as_pair
+from schemegen.backends.arranging import ARRANGED, taken
 from schemegen.backends.cotangents import Product, Scaled, Tape
 from schemegen.backends.pointwise import POINTWISE, Pullback
 from schemegen.backends.weights import METHODS, OF_WEIGHTS
@@ -207,13 +208,6 @@ def some_pixels(tape: Tape, node: fx.Node, g: Scaled) -> None:
         tape.add(x, Scaled(g.factor, tape.emit(*found, like=x)))
 
 
-def taken(tape: Tape, found: fx.Node, values: tuple[Any, ...], factor: Any) -> None:
-    """Add the parts of a tuple of cotangents."""
-    for index, value in enumerate(values):
-        if tape.wants(value):
-            tape.add(value, Scaled(factor, tape.emit(operator.getitem, found, index, like=value)))
-
-
 def conv2d(tape: Tape, node: fx.Node, g: Scaled) -> None:
     *tensors, stride, padding, dilation, groups = node.args
     if isinstance(padding, str):
@@ -251,17 +245,21 @@ def mean(tape: Tape, node: fx.Node, g: Scaled) -> None:
     tape.give(node.args[0], g.factor, mean_spread, g.node, tape.value(node.args[0]))
 
 
-def flatten(tape: Tape, node: fx.Node, g: Scaled) -> None:
-    x = node.args[0]
-    if tape.wants(x):
-        shaped = tape.graph.call_method("reshape_as", (g.node, tape.value(x)))
-        tape.add(x, Scaled(g.factor, shaped))
+def matmul(tape: Tape, node: fx.Node, g: Scaled) -> None:
+    first, second = node.args
+    if tape.wants(first):
+        turned = tape.emit(torch.transpose, tape.value(second), -2, -1)
+        tape.add(first, Scaled(g.factor, tape.emit(torch.matmul, g.node, turned)))
+    if tape.wants(second):
+        turned = tape.emit(torch.transpose, tape.value(first), -2, -1)
+        tape.add(second, Scaled(g.factor, tape.emit(torch.matmul, turned, g.node)))
 
 
-def movedim(tape: Tape, node: fx.Node, g: Scaled) -> None:
-    x, source, target = node.args
+def softmax(tape: Tape, node: fx.Node, g: Scaled) -> None:
+    x, axis = node.args
     if tape.wants(x):
-        tape.add(x, Scaled(g.factor, tape.emit(torch.movedim, g.node, target, source, like=x)))  # type: ignore[arg-type]
+        found = functions.softmax_pulled, g.node, tape.value(node), axis
+        tape.add(x, Scaled(g.factor, tape.emit(*found)))
 
 
 def rescale(tape: Tape, node: fx.Node, g: Scaled) -> None:
@@ -276,13 +274,6 @@ def std(tape: Tape, node: fx.Node, g: Scaled) -> None:
     if tape.wants(x):
         found = functions.std_pulled, g.node, tape.value(x), tape.value(node)
         tape.add(x, Scaled(g.factor, tape.emit(*found, like=x)))
-
-
-def cat(tape: Tape, node: fx.Node, g: Scaled) -> None:
-    parts, axis = node.args
-    sizes = [part.meta["shape"][axis - 1] for part in parts]  # type: ignore[union-attr,operator]
-    found = tape.emit(torch.split, g.node, sizes, axis)
-    taken(tape, found, tuple(parts), g.factor)  # type: ignore[arg-type]
 
 
 def getitem(tape: Tape, node: fx.Node, g: Scaled) -> None:
@@ -348,11 +339,11 @@ PULLBACKS: Mapping[Any, Pullback] = {
     weighted: weighted_sum,
     "type_as": type_as,
     torch.mean: mean,
-    torch.flatten: flatten,
-    **dict.fromkeys(MOVES, movedim),
+    **ARRANGED,
+    operator.matmul: matmul,
+    torch.softmax: softmax,
     functions.rescale: rescale,
     torch.std: std,
-    torch.cat: cat,
     operator.getitem: getitem,
     torch.split: nothing,
     **dict.fromkeys(DRAWS, nothing),

@@ -25,6 +25,7 @@ __all__ = [
     "pixels",
     "pixels_pulled",
     "rescale",
+    "softmax_pulled",
     "std_pulled",
 ]
 
@@ -169,6 +170,12 @@ def std_pulled(gradient: Tensor, x: Tensor, result: Tensor) -> Tensor:
     """Return the gradient of ``x`` from that of its standard deviation, ``(x - mean x) / ((n - 1) std x)``."""
     scale = gradient / (result * (x.numel() - 1))
     return (x - x.mean()) * scale.masked_fill(result == 0, 0)
+
+
+def softmax_pulled(gradient: Tensor, result: Tensor, axis: int) -> Tensor:
+    """Return the gradient of ``x`` from that of ``result``, its softmax along an axis."""
+    pull = torch.ops.aten._softmax_backward_data
+    return pull(gradient, result, axis, result.dtype)  # type: ignore[no-any-return]
 
 
 def group_normed(

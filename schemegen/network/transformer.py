@@ -40,22 +40,24 @@ class Attention(nn.Module):
             raise ValueError(f"{heads} heads do not divide {out_width} channels")
         self.heads = heads
         self.stride = stride
+        self.widths = [out_width] * 3
+        self.scale = (out_width // heads) ** 0.5
         self.norm = nn.LayerNorm(in_width)
         self.inward = dense(in_width, 3 * out_width)
         self.outward = dense(out_width, out_width)
 
     def split(self, x: Tensor) -> Tensor:
         """Return channels-last images as ``(N, heads, places, width/heads)``."""
-        count, height, width, channels = x.shape
-        return x.reshape(count, height * width, self.heads, channels // self.heads).transpose(1, 2)
+        return torch.transpose(torch.unflatten(torch.flatten(x, 1, 2), 2, (self.heads, -1)), 1, 2)
 
     def forward(self, x: Tensor) -> Tensor:
-        query, key, value = self.inward(self.norm(x.movedim(1, -1))).chunk(3, -1)
-        query = strided(query.movedim(-1, 1), self.stride).movedim(1, -1)
-        shape = query.shape
-        query, key, value = self.split(query), self.split(key), self.split(value)
-        weights = torch.softmax(query @ key.transpose(2, 3) / query.shape[3] ** 0.5, -1)
-        result: Tensor = self.outward((weights @ value).transpose(1, 2).reshape(shape))
+        inward = self.inward(self.norm(x.movedim(1, -1)))
+        asking, key, value = torch.split(inward, self.widths, -1)
+        if self.stride > 1:
+            asking = strided(asking.movedim(-1, 1), self.stride).movedim(1, -1)
+        query, key, value = self.split(asking), self.split(key), self.split(value)
+        weights = torch.softmax(query @ torch.transpose(key, 2, 3) / self.scale, -1)
+        result: Tensor = self.outward(torch.transpose(weights @ value, 1, 2).reshape_as(asking))
         return result.movedim(-1, 1)
 
 

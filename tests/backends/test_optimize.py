@@ -452,7 +452,10 @@ def test_known_blocks_leave_no_module_calls() -> None:
     assert calls.count(torch.tanh) == 4 * 6
 
 
-@pytest.mark.parametrize("block", ["feedforward", "seq [layernorm, conv1x1, gelu, conv1x1]"])
+@pytest.mark.parametrize(
+    "block",
+    ["attention, heads 2", "feedforward", "encoder, heads 3", "seq [layernorm, conv1x1, gelu, conv1x1]"],
+)  # fmt: skip
 def test_layers_at_every_place_of_an_image_have_a_written_pullback(block: str) -> None:
     text = LAYERS.format(
         layers="", shape="2, 6, 6", stem="patch(2), positions", head="avgpool, linear"
@@ -598,7 +601,9 @@ def test_normalisations_are_folded() -> None:
     )
 
 
-@pytest.mark.parametrize("layers", ["layernorm, bn, conv(3)", "conv(3), layernorm, relu, bn, conv(3)"])
+@pytest.mark.parametrize(
+    "layers", ["layernorm, bn, conv(3)", "conv(3), layernorm, relu, bn, conv(3)"]
+)
 def test_normalisations_behind_any_layer_are_frozen(layers: str) -> None:
     """Of the channels, and behind a layer that somebody listens to, of whose result no shape is known."""
     text = LAYERS.format(
