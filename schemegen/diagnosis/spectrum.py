@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from schemegen.diagnostics import UsageError
-from schemegen.training.lyapunov import products
+from schemegen.training.jacobians import products
 
 __all__ = ["eigenvalues"]
 

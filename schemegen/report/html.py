@@ -17,7 +17,7 @@ from schemegen.report import document as doc
 from schemegen.report import mathml
 from schemegen.report.facts import headline
 from schemegen.report.forest import sheet, sheet_svg
-from schemegen.report.latex import coefficients_latex, stability_latex, symbol
+from schemegen.report.latex_formulas import coefficients_latex, stability_latex, symbol
 from schemegen.report.notation import Script, parse_tree
 from schemegen.report.references import bibliography
 from schemegen.scheme.model import Multistep, Scheme, Tableaus

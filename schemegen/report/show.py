@@ -8,7 +8,7 @@ from typing import Any
 from schemegen.language import print_expression
 from schemegen.language.nodes import Assignment, Index
 from schemegen.report.grid import draw
-from schemegen.report.latex import coefficients_latex
+from schemegen.report.latex_formulas import coefficients_latex
 from schemegen.report.notation import Script, signed_sum
 from schemegen.scheme.expressions import format_exact
 from schemegen.scheme.model import Equations, MapDefinition, Multistep, Scheme, Tableau, Tableaus
@@ -150,7 +150,7 @@ def _identifier(name: str) -> str:
 
 
 def _latex_row(line: str) -> str:
-    from schemegen.report.latex import escape
+    from schemegen.report.latex_text import escape
 
     left, equals, right = line.partition(" = ")
     if not equals:
@@ -159,6 +159,6 @@ def _latex_row(line: str) -> str:
 
 
 def _typed(text: str) -> str:
-    from schemegen.report.latex import escape
+    from schemegen.report.latex_text import escape
 
     return rf"\mathtt{{{escape(text)}}}".replace(" ", r"\ ")

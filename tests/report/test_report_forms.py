@@ -25,7 +25,7 @@ from schemegen.report import (
 )
 from schemegen.report.document import document
 from schemegen.report.facts import facts
-from schemegen.report.latex import prose
+from schemegen.report.latex_text import prose
 from schemegen.report.notation import Script
 from schemegen.resources import resource_dir
 

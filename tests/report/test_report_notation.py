@@ -12,7 +12,7 @@ from schemegen.diagnostics import InternalError
 from schemegen.pipeline import load_all, study
 from schemegen.report import report_html, report_latex, report_markdown, report_text
 from schemegen.report.equation import derivative_form, field_form
-from schemegen.report.latex import escape
+from schemegen.report.latex_text import escape
 from schemegen.report.notation import Script, parse_tree, split, times
 
 k = sympy.Symbol("k")
@@ -166,7 +166,7 @@ def test_a_title_is_text_in_every_form() -> None:
 
 def test_a_short_report_keeps_what_grows_as_h_vanishes() -> None:
     """In-ResNet: the damping -(lam/h) u is the leading term, not one to leave out."""
-    from schemegen.report.latex import field_latex
+    from schemegen.report.latex_formulas import field_latex
 
     field = terms(("u", -1, -one), ("f", 0, one), ("f[f]", 1, -one / 2), ("f[f[f]]", 2, one))
     assert " ".join(field_form(field, WIDE, levels=1)) == "-h⁻¹ u + f - h/2 f'f"

@@ -15,7 +15,7 @@ from schemegen.scheme.builders import from_text
 from schemegen.sources import zoo_file
 from schemegen.training import curvature_penalty, lyapunov
 from schemegen.training.curvature import noise_only
-from schemegen.training.lyapunov import logarithmic_norm, spectral_norm, upper_bound
+from schemegen.training.jacobians import logarithmic_norm, spectral_norm, upper_bound
 
 
 def generator(seed: int = 0) -> torch.Generator:
