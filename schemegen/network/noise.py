@@ -233,7 +233,7 @@ class Drop(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         if not self.noise.drawing():
             return x
-        return x * self.noise.factor(self.noise(x, *self.arguments), *self.arguments)
+        return x * drawn_factor(self.noise, x, *self.arguments)
 
 
 def drawn(noise: nn.Module, x: Tensor, *arguments: float) -> Tensor:

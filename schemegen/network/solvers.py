@@ -180,7 +180,8 @@ class Solver(nn.Module):
                 (pulled,) = torch.autograd.grad(image, start, y, retain_graph=True)
                 return y - pulled
 
-            size, enough = min(self.iterations, gradient.numel()), self.enough(gradient)
+            size, bound = min(self.iterations, gradient.numel()), self.bound(gradient)
+            enough = None if bound is None else float(bound)
             y, left = gradient, gradient - transposed(gradient)
             for _ in range(3 if self.tolerance is None else self.restarts):
                 if self.converged(left, gradient):
@@ -210,10 +211,10 @@ class Solver(nn.Module):
 
         def more(taken: Tensor, z: Tensor, residual: Tensor, *rest: Tensor) -> Tensor:
             within = taken < self.iterations
-            if self.tolerance is None:
-                return within
-            reached = residual.norm() <= self.tolerance * (1 + z.norm())
-            return torch.logical_and(within, ~reached)
+            bound = self.bound(z)
+            return (
+                within if bound is None else torch.logical_and(within, ~(residual.norm() <= bound))
+            )
 
         def body(taken: Tensor, *state: Tensor) -> tuple[Tensor, ...]:
             return (taken + 1, *self.step(g, *state))
@@ -243,14 +244,13 @@ class Solver(nn.Module):
             case _:
                 return self.newton_krylov(g, z, residual)
 
-    def enough(self, z: Tensor) -> float | None:
+    def bound(self, z: Tensor) -> Tensor | None:
         """Return the norm of a residual with which a solution of the size of ``z`` is one."""
-        return None if self.tolerance is None else self.tolerance * (1 + float(z.norm()))
+        return None if self.tolerance is None else self.tolerance * (1 + z.norm())
 
     def converged(self, residual: Tensor, z: Tensor) -> bool:
-        if self.tolerance is None or torch.compiler.is_compiling():
-            return False
-        return bool(residual.norm() <= self.tolerance * (1 + z.norm()))
+        bound = None if torch.compiler.is_compiling() else self.bound(z)
+        return bound is not None and bool(residual.norm() <= bound)
 
     def anderson(
         self, g: Map, image: Tensor, residual: Tensor, dg: Tensor, dr: Tensor
