@@ -104,8 +104,13 @@ def fold(
         return number, tuple(owners.index(name) for name in targets)
 
     bodies = [form_of(cut) for cut in found]
+    used = {name for _, targets in bodies for name in targets}
+    for (
+        node
+    ) in module.graph.nodes:  # the order in which the graph names them is that of the parameters
+        if node.op in ("get_attr", "call_module") and node.target in used:
+            owners.index(str(node.target))
     for body, cut in zip(bodies, found, strict=True):
-        # all of them first: the order of first use is the order of the parameters
         custom = cut.nodes[0].meta["custom"]
         calls.append(Call(*called(body, cut), place=(custom["stage"], custom["step"])))
     for index, cut in inverses.items():

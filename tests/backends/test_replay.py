@@ -13,6 +13,7 @@ import schemegen
 from schemegen.backends import NetworkError
 from schemegen.backends.binomial import advances, binomial, enough, fewest, kept_at_once
 from schemegen.diagnostics import UsageError
+from schemegen.resources import resource_dir
 from schemegen.scheme.blocks import BLOCKS
 from schemegen.scheme.builders import from_text
 from schemegen.sources import zoo_file
@@ -72,6 +73,17 @@ def equal(one: list, other: list) -> bool:
 @pytest.mark.parametrize("scheme", SCHEMES)
 def test_training_is_that_of_a_stored_run_to_the_last_bit(scheme: str) -> None:
     stored, again = pair(scheme, "checkpoint=2")
+    assert list(stored.state_dict()) == list(again.state_dict())
+    assert equal(trained(stored), trained(again))
+
+
+def test_parameters_keep_their_order() -> None:
+    """An optimiser knows them by it. Here a step computes with its coefficient before it calls its branch."""
+    text = zoo_file("lm_stochastic_depth").read_text(encoding="utf-8")
+    text = text.replace("block preact", "block preact, weights network")
+    text += (resource_dir("zoo") / "networks" / "tiny.scheme").read_text(encoding="utf-8")
+    stored, again = pair(text, "checkpoint=2")
+    assert list(dict(stored.named_parameters())) == list(dict(again.named_parameters()))
     assert list(stored.state_dict()) == list(again.state_dict())
     assert equal(trained(stored), trained(again))
 
