@@ -17,7 +17,7 @@ from schemegen.backends.written import heard
 from schemegen.network.replay import Call, Chain, Plan
 from schemegen.network.solvers import evaluate
 
-__all__ = ["CHAIN", "Cut", "cuts", "fold"]
+__all__ = ["CHAIN", "Cut", "cuts", "described", "fold", "form_of", "kind", "targets_of"]
 
 CHAIN = "chain"
 Body = tuple[fx.GraphModule, list[str]]
@@ -128,6 +128,16 @@ def fold(
     return replaced(module, found, owners.targets, chain)
 
 
+def targets_of(cut: Cut) -> list[str]:
+    """Return the names of what a step is called with, in the order of first use."""
+    targets: list[str] = []
+    for node in cut.nodes:
+        names = [str(node.target)] if node.op == "call_module" else []
+        names += [str(item.target) for item in node.all_input_nodes if item.op == "get_attr"]
+        targets += [name for name in names if name not in targets]
+    return targets
+
+
 def form_of(cut: Cut) -> Body:
     """Return a step as a function of its carry and its owners, and the names of these."""
     graph = fx.Graph()
@@ -135,11 +145,7 @@ def form_of(cut: Cut) -> Body:
     for index, node in enumerate(cut.before):
         made[node] = graph.placeholder(f"carry{index}")
         described(made[node], node)
-    targets: list[str] = []
-    for node in cut.nodes:
-        names = [str(node.target)] if node.op == "call_module" else []
-        names += [str(item.target) for item in node.all_input_nodes if item.op == "get_attr"]
-        targets += [name for name in names if name not in targets]
+    targets = targets_of(cut)
     handed = {name: graph.placeholder(f"owner{index}") for index, name in enumerate(targets)}
 
     def known(node: fx.Node) -> fx.Node:

@@ -15,7 +15,7 @@ from torch.nn import functional as F  # noqa: N812
 
 from schemegen.backends.costs import TYPICAL, cheapest, forms
 from schemegen.backends.execution import SchemeNetwork
-from schemegen.backends.folding import CHAIN, Cut, cuts, described, form_of, kind
+from schemegen.backends.folding import CHAIN, Cut, cuts, described, form_of, kind, targets_of
 from schemegen.backends.functional import functional
 from schemegen.backends.written import heard
 from schemegen.diagnostics import UsageError
@@ -211,7 +211,7 @@ def stretches(network: SchemeNetwork, found: Sequence[Cut]) -> Iterator[tuple[Cu
     stretch: tuple[Cut, ...] = ()
     known: set[str] = set()
     for cut in found:
-        targets = set(form_of(cut)[1]) if alone_per_sample(network, cut) else set()
+        targets = set(targets_of(cut)) if alone_per_sample(network, cut) else set()
         if stretch and not known & targets:
             yield stretch
             stretch = ()
@@ -285,7 +285,7 @@ def alone_per_sample(network: SchemeNetwork, cut: Cut) -> bool:
 
 def mapping_samples(network: SchemeNetwork, cut: Cut) -> bool:
     """Return whether a part maps each sample by itself, changes and draws nothing."""
-    return all(per_sample(operator.attrgetter(name)(network)) for name in form_of(cut)[1])
+    return all(per_sample(operator.attrgetter(name)(network)) for name in targets_of(cut))
 
 
 def row(network: SchemeNetwork, cut: Cut) -> object:
