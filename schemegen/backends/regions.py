@@ -10,7 +10,7 @@ from functools import partial
 from itertools import groupby
 from typing import Any
 
-from torch import fx, nn
+from torch import Tensor, fx, nn
 from torch.nn import functional as F  # noqa: N812
 
 from schemegen.backends.costs import TYPICAL, cheapest, forms
@@ -23,6 +23,7 @@ from schemegen.network.functions import layer
 from schemegen.network.loop import Loop, per_sample
 from schemegen.network.region import Region
 from schemegen.network.replay import Call, Chain
+from schemegen.network.solvers import Solver
 
 __all__ = ["REGIONS", "compile_network"]
 
@@ -48,7 +49,8 @@ def compile_network(network: fx.GraphModule, **options: Any) -> SchemeNetwork:
     Steps of one form, the same operations on the same shapes with other weights, share one compiled body, so
     that compiling takes as long for 110 layers as for 20. Steps that share their weights (``weights network``)
     and treat samples one by one run as a loop, whose graph does not grow with depth, or as one body where few
-    small steps are less work with their layers composed. Parameters, buffers and
+    small steps are less work with their layers composed. Steps that solve equations, with the gradient of the
+    solution, are not compiled. Parameters, buffers and
     their names are those of ``network``, which is left as it is. A network with a plan for its backward pass
     keeps it, and its steps, run again or backwards, are compiled too.
 
@@ -74,27 +76,42 @@ def with_compiled_chain(
     graph = fx.Graph()
     graph.output(graph.graph_copy(network.graph, {}))
     calls, forms = hearing(network, chain)
-    regions = [Region(form, options) for form in forms]
+    regions = [region(form, owners, options) for form, owners in forms]
     root = shallow(network)
     root.add_module(CHAIN, Chain(regions, calls, chain.plan, chain.meter.bound))
     return finished(root, graph, network)
 
 
-def hearing(network: nn.Module, chain: Chain) -> tuple[list[Call], list[fx.GraphModule]]:
-    """Return the calls of a chain without graphs that no compiler writes, and the forms they number.
+def region(
+    form: fx.GraphModule, owners: Sequence[nn.Module | Tensor], options: Mapping[str, Any]
+) -> nn.Module:
+    """Return a form compiled by itself, or as it is where it solves equations and is pulled back implicitly.
+
+    A compiled solver takes all its iterations, and as many terms of a series in place of the inverse.
+    """
+    modules = (item for owner in owners if isinstance(owner, nn.Module) for item in owner.modules())
+    solved = any(isinstance(item, Solver) and item.gradient == "implicit" for item in modules)
+    return form if solved else Region(form, options)
+
+
+def hearing(
+    network: nn.Module, chain: Chain
+) -> tuple[list[Call], list[tuple[fx.GraphModule, Sequence[nn.Module | Tensor]]]]:
+    """Return the calls of a chain without graphs that no compiler writes, and the forms they number with owners.
 
     Steps with a module that somebody listens to have forms of their own, since a compiled body serves the module
     that it met first.
     """
     owners = [operator.attrgetter(name)(network) for name in chain.names]
-    forms: dict[tuple[int, ...], fx.GraphModule] = {}
+    forms: dict[tuple[int, ...], tuple[fx.GraphModule, Sequence[nn.Module | Tensor]]] = {}
 
     def number(form: int, places: Sequence[int]) -> int:
         apart = (i for i in places if isinstance(owners[i], nn.Module) and heard(owners[i]))
         key = (form, *apart)
         if key not in forms:
             found: Any = chain.forms[form]
-            forms[key] = found if len(key) == 1 else copy.deepcopy(found)
+            found = found if len(key) == 1 else copy.deepcopy(found)
+            forms[key] = found, [owners[i] for i in places]
         return list(forms).index(key)
 
     calls = []
@@ -175,11 +192,12 @@ def with_regions(
             key = (len(group), *kind(network, group[0], form, targets))
             if key not in places:
                 places[key] = f"{REGIONS}.{len(places)}"
-                region: nn.Module = Region(form, options)
+                owners = [operator.attrgetter(name)(network) for name in targets]
+                body = region(form, owners, options)
                 if len(group) > 1:
                     width = len(group[0].before)
-                    region = Loop(form, width, len(group), looped(network, options))
-                root.set_submodule(places[key], region)
+                    body = Loop(form, width, len(group), looped(network, options))
+                root.set_submodule(places[key], body)
             called(graph, joined(group), places[key], targets, made)
     described(graph.output(made[found[-1].after[0]]), network.graph.output_node())
     return finished(root, graph, network)

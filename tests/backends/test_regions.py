@@ -251,6 +251,25 @@ def test_a_hook_on_one_of_many_layers_is_heard_there_alone(
         torch.testing.assert_close(other, one, rtol=1e-9, atol=1e-9)
 
 
+@pytest.mark.filterwarnings("ignore:.*stopped after")
+@pytest.mark.parametrize("how", ["store", "checkpoint=1"])
+def test_gradients_of_solutions_are_those_of_the_network(how: str) -> None:
+    """Batch statistics make this step expand, so that the series a compiled solver sums up would diverge."""
+    text = zoo_file("bdf1").read_text(encoding="utf-8") + SHARED.format(steps=2)
+    text = text.replace("stem:", "block preact: seq [bn, softplus, linear]\n  stem:")
+    network = schemegen.build(text, backprop=how)
+    network = network.double().train()
+    torch.manual_seed(2)
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.add_(0.1 * torch.randn_like(parameter))
+    compiled = schemegen.compile_network(copy.deepcopy(network), backend="aot_eager")
+    assert [item for item in compiled.modules() if isinstance(item, Region)] or how != "store"
+    x = torch.randn(5, 8, dtype=torch.float64)
+    for one, other in zip(trained(network, x), trained(compiled, x), strict=True):
+        torch.testing.assert_close(other, one, rtol=1e-9, atol=1e-9)
+
+
 def test_a_loop_takes_no_step_that_mixes_samples_or_draws() -> None:
     text = zoo_file("resnet").read_text(encoding="utf-8")
     text = text.replace("weights per step", "weights network")
