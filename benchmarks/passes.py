@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, fx, nn
 
 import schemegen
-from benchmarks import ablated, convolutions, vanishing
+from benchmarks import ablated, convolutions, encoders, vanishing
 from benchmarks.harness import Options, Report, interleaved, missing, ratios, setting, timed
 from schemegen.backends.adjoint import with_adjoint
 from schemegen.backends.exports import exported_program, onnx_bytes
@@ -322,4 +322,5 @@ def run(options: Options) -> Report:
     zeros(report, options)
     large(report, options)
     lacking(report, options)
+    encoders.encoders(report, options, Loop)
     return report

@@ -47,8 +47,9 @@ class Attention(nn.Module):
         self.outward = dense(out_width, out_width)
 
     def split(self, x: Tensor) -> Tensor:
-        """Return channels-last images as ``(N, heads, places, width/heads)``."""
-        return torch.transpose(torch.unflatten(torch.flatten(x, 1, 2), 2, (self.heads, -1)), 1, 2)
+        """Return channels-last images as ``(N heads, places, width/heads)``."""
+        places = torch.unflatten(torch.flatten(x, 1, 2), 2, (self.heads, -1))
+        return torch.flatten(torch.transpose(places, 1, 2), 0, 1)
 
     def forward(self, x: Tensor) -> Tensor:
         inward = self.inward(self.norm(x.movedim(1, -1)))
@@ -56,8 +57,9 @@ class Attention(nn.Module):
         if self.stride > 1:
             asking = strided(asking.movedim(-1, 1), self.stride).movedim(1, -1)
         query, key, value = self.split(asking), self.split(key), self.split(value)
-        weights = torch.softmax(query @ torch.transpose(key, 2, 3) / self.scale, -1)
-        result: Tensor = self.outward(torch.transpose(weights @ value, 1, 2).reshape_as(asking))
+        weights = torch.softmax(query / self.scale @ torch.transpose(key, 1, 2), -1)
+        heads = torch.unflatten(weights @ value, 0, (-1, self.heads))
+        result: Tensor = self.outward(torch.transpose(heads, 1, 2).reshape_as(asking))
         return result.movedim(-1, 1)
 
 
