@@ -105,9 +105,8 @@ def fold(
 
     bodies = [form_of(cut) for cut in found]
     used = {name for _, targets in bodies for name in targets}
-    for (
-        node
-    ) in module.graph.nodes:  # the order in which the graph names them is that of the parameters
+    # the order in which the graph names them is that of the parameters
+    for node in module.graph.nodes:
         if node.op in ("get_attr", "call_module") and node.target in used:
             owners.index(str(node.target))
     for body, cut in zip(bodies, found, strict=True):

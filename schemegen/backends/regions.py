@@ -49,10 +49,9 @@ def compile_network(network: fx.GraphModule, **options: Any) -> SchemeNetwork:
     Steps of one form, the same operations on the same shapes with other weights, share one compiled body, so
     that compiling takes as long for 110 layers as for 20. Steps that share their weights (``weights network``)
     and treat samples one by one run as a loop, whose graph does not grow with depth, or as one body where few
-    small steps are less work with their layers composed. Steps that solve equations, with the gradient of the
-    solution, are not compiled. Parameters, buffers and
-    their names are those of ``network``, which is left as it is. A network with a plan for its backward pass
-    keeps it, and its steps, run again or backwards, are compiled too.
+    small steps are less work with their layers composed. Steps that solve equations with ``gradient implicit``
+    stay as they are. Parameters, buffers and their names are those of ``network``, which is left as it is. A
+    network with a plan for its backward pass keeps it, and its steps, run again or backwards, are compiled too.
 
     Args:   options: of ``torch.compile``, for example ``mode="reduce-overhead"`` or ``dynamic=True``.
     Errors: UsageError where ``network`` was not built by schemegen or has been compiled before.
