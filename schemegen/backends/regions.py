@@ -191,11 +191,12 @@ def with_regions(
             key = (len(group), *kind(network, group[0], form, targets))
             if key not in places:
                 places[key] = f"{REGIONS}.{len(places)}"
-                owners = [operator.attrgetter(name)(network) for name in targets]
-                body = region(form, owners, options)
                 if len(group) > 1:
                     width = len(group[0].before)
-                    body = Loop(form, width, len(group), looped(network, options))
+                    body: nn.Module = Loop(form, width, len(group), looped(network, options))
+                else:
+                    owners = [operator.attrgetter(name)(network) for name in targets]
+                    body = region(form, owners, options)
                 root.set_submodule(places[key], body)
             called(graph, joined(group), places[key], targets, made)
     described(graph.output(made[found[-1].after[0]]), network.graph.output_node())

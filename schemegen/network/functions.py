@@ -53,9 +53,8 @@ def linear_pulled(
 
     ``x`` is ``(N, .., inputs)``: the layer is applied at every place.
     """
-    cotangents = gradient.flatten(
-        0, -2
-    )  # of images with their channels first a copy, which is made once
+    # of images with their channels first a copy, which is made once
+    cotangents = gradient.flatten(0, -2)
     to_x = (cotangents @ weight).view_as(x) if mask[0] else None
     to_weight = cotangents.t() @ x.flatten(0, -2) if mask[1] else None
     return to_x, to_weight, cotangents.sum(0) if mask[2] else None

@@ -9,6 +9,7 @@ from schemegen.language import print_expression
 from schemegen.language.nodes import Assignment, Index
 from schemegen.report.grid import draw
 from schemegen.report.latex_formulas import coefficients_latex
+from schemegen.report.latex_text import escape
 from schemegen.report.notation import Script, signed_sum
 from schemegen.scheme.expressions import format_exact
 from schemegen.scheme.model import Equations, MapDefinition, Multistep, Scheme, Tableau, Tableaus
@@ -150,8 +151,6 @@ def _identifier(name: str) -> str:
 
 
 def _latex_row(line: str) -> str:
-    from schemegen.report.latex_text import escape
-
     left, equals, right = line.partition(" = ")
     if not equals:
         return rf"&\text{{{escape(line)}}}"
@@ -159,6 +158,4 @@ def _latex_row(line: str) -> str:
 
 
 def _typed(text: str) -> str:
-    from schemegen.report.latex_text import escape
-
     return rf"\mathtt{{{escape(text)}}}".replace(" ", r"\ ")
