@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from typing import Any
 from unittest.mock import patch
 
 import torch
@@ -30,6 +31,7 @@ from schemegen.sources import zoo_file
 QUESTION = "What does each pass of schemegen.optimize bring?"
 LOOP, WIDE, BARE = "loop by hand", "+ channels last", "convolutions alone"
 FROZEN, ONNX = 'mode="inference"', "form onnx, onnxruntime"
+DIRECT, COMPILED = "that in torch.compile", "that in compile_network"
 VECTORS = """
 network n {{
   input: shape [{width}], classes 10
@@ -231,7 +233,7 @@ def zeros(report: Report, options: Options) -> None:
 
 def large(report: Report, options: Options) -> None:
     """Stages of convolutions: training in eager mode, and inference."""
-    shapes = ((4, 6, 2),) if options.quick else ((16, 32, 16), (32, 16, 16), (64, 8, 16))
+    shapes = ((24, 8, 2),) if options.quick else ((16, 32, 16), (32, 16, 16), (64, 8, 16))
     steps = 2 if options.quick else 6
     training = report.table(
         f"Training (forward and backward) of a stage of {steps} steps of convolutions",
@@ -239,7 +241,7 @@ def large(report: Report, options: Options) -> None:
     )  # fmt: skip
     inference = report.table(
         f"Inference of a stage of {steps} steps of convolutions",
-        "scheme", "width, size, batch", "as emitted", WIDE, "optimize", FROZEN, ONNX, BARE,
+        "scheme", "width, size, batch", "as emitted", WIDE, "optimize", FROZEN, DIRECT, COMPILED, ONNX, BARE,
     )  # fmt: skip
     for scheme in ("euler",) if options.quick else ("euler", "lm_resnet", "rk4"):
         for width, size, batch in shapes if scheme == "euler" else shapes[:1]:
@@ -249,7 +251,7 @@ def large(report: Report, options: Options) -> None:
             wide = copy.deepcopy(own).to(memory_format=torch.channels_last)
             fast = schemegen.optimize(copy.deepcopy(own))
             x = torch.randn(batch, 3, size, size, device=options.device)
-            named: dict[str, nn.Module] = {LOOP: loop, "as emitted": own, WIDE: wide}
+            named: dict[str, Any] = {LOOP: loop, "as emitted": own, WIDE: wide}
             named["optimize"] = fast
             given = {WIDE: x.to(memory_format=torch.channels_last)}
             runs = {
@@ -262,6 +264,9 @@ def large(report: Report, options: Options) -> None:
             for module in named.values():
                 module.eval()
             named[FROZEN] = schemegen.optimize(own, mode="inference")
+            named[DIRECT], named[COMPILED] = compiled_forms(named[FROZEN])
+            with torch.no_grad():
+                torch.testing.assert_close(named[COMPILED](x), own(x), atol=1e-5, rtol=1e-5)
             runs = {n: timed(c, [], given.get(n, x), False) for n, c in named.items()}
             export = exported(own, x)
             if not isinstance(export, str):
@@ -273,6 +278,14 @@ def large(report: Report, options: Options) -> None:
             inference.rows.append(
                 [scheme, name, *(cells[column] for column in inference.columns[2:])]
             )
+
+
+def compiled_forms(frozen: fx.GraphModule) -> tuple[Call, Call]:
+    """Return a network for inference compiled as it is, and with convolutions by minimal filtering."""
+    torch._dynamo.reset()
+    options = {"cpp_wrapper": True} if next(frozen.buffers()).device.type == "cpu" else {}
+    direct = torch.compile(frozen, fullgraph=True, dynamic=False, options=options)
+    return direct, schemegen.compile_network(frozen, dynamic=False)
 
 
 def lacking(report: Report, options: Options) -> None:

@@ -12,7 +12,7 @@ import torch
 import schemegen
 from benchmarks.harness import Options, Report, interleaved, ratios, setting, timed
 from benchmarks.literal import literal
-from benchmarks.passes import FROZEN, LOOP, ONNX, exported
+from benchmarks.passes import COMPILED, DIRECT, FROZEN, LOOP, ONNX, compiled_forms, exported
 
 QUESTION = "How fast is a ResNet of 20 layers, in training and at inference?"
 SCHEMES = ("resnet", "lm_resnet", "rk2")
@@ -24,7 +24,7 @@ def run(options: Options) -> Report:
     table = report.table(
         f"{backbone}, stages of 16, 32 and 64 channels on images of {size} x {size}, over the loop by hand",
         "scheme", "batch", "training, as emitted", "training, optimize", "inference, optimize",
-        f"inference, {FROZEN}", f"inference, {ONNX}",
+        f"inference, {FROZEN}", DIRECT, COMPILED, f"inference, {ONNX}",
     )  # fmt: skip
     for scheme in SCHEMES[:1] if options.quick else SCHEMES:
         for batch in (2,) if options.quick else (1, 16):
@@ -42,12 +42,15 @@ def run(options: Options) -> Report:
                 module.eval()
             frozen = schemegen.optimize(own, mode="inference")
             calls = {LOOP: literal(own), "optimize": fast, FROZEN: frozen}
+            calls[DIRECT], calls[COMPILED] = compiled_forms(frozen)
+            with torch.no_grad():
+                torch.testing.assert_close(calls[COMPILED](x), own(x), atol=1e-5, rtol=1e-5)
             runs = {name: timed(call, [], x, False) for name, call in calls.items()}
             export = exported(own, x)
             if not isinstance(export, str):
                 runs[ONNX] = export
             inference = {ONNX: export, **ratios(interleaved(runs, options.number(15)), LOOP)}
             cells = [training["as emitted"], training["optimize"]]
-            cells += [inference["optimize"], inference[FROZEN], inference[ONNX]]
+            cells += [inference[name] for name in ("optimize", FROZEN, DIRECT, COMPILED, ONNX)]
             table.rows.append([scheme, batch, *cells])
     return report

@@ -21,7 +21,8 @@ __all__ = ["CHAIN", "Cut", "cuts", "described", "fold", "form_of", "kind", "targ
 
 CHAIN = "chain"
 Body = tuple[fx.GraphModule, list[str]]
-LABEL = re.compile(r"^stage\d+_step\d+_")
+LABEL = re.compile(r"^stage\d+_step\d+_|_\d+$")
+"""What tells one step from another in the name of a node."""
 
 
 @dataclass(frozen=True, slots=True)

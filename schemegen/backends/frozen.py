@@ -218,4 +218,5 @@ class _Constants:
         result.meta.update(
             {k: v for k, v in self.source.meta.items() if k in ("program", "network")}
         )
+        result.meta["mode"] = "inference"
         return result

@@ -15,8 +15,10 @@ from torch.nn import functional as F  # noqa: N812
 
 from schemegen.backends.costs import TYPICAL, cheapest, forms
 from schemegen.backends.execution import SchemeNetwork
+from schemegen.backends.filtering import PortionedNetwork, filtered
 from schemegen.backends.folding import CHAIN, Cut, cuts, described, form_of, kind, targets_of
 from schemegen.backends.functional import functional
+from schemegen.backends.rebuilt import finished, shallow
 from schemegen.backends.written import heard
 from schemegen.diagnostics import UsageError
 from schemegen.network.functions import layer
@@ -24,6 +26,7 @@ from schemegen.network.loop import Loop, per_sample
 from schemegen.network.region import Region
 from schemegen.network.replay import Call, Chain
 from schemegen.network.solvers import Solver
+from schemegen.network.winograd import convolved
 
 __all__ = ["REGIONS", "compile_network"]
 
@@ -32,6 +35,8 @@ Composed = tuple[fx.GraphModule, list[str]]
 """Steps as one function of what they begin with and of weights, and the names of these."""
 MOST = 400
 """Calls of a row of steps that is compiled as a whole; its first call takes longer with each."""
+WHOLE, WRITTEN = 1200, 50
+"""The same of a network for inference, and as how many calls a convolution by minimal filtering counts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +58,10 @@ def compile_network(network: fx.GraphModule, **options: Any) -> SchemeNetwork:
     stay as they are. Parameters, buffers and their names are those of ``network``, which is left as it is. A
     network with a plan for its backward pass keeps it, and its steps, run again or backwards, are compiled too.
 
+    A network of ``optimize(.., mode="inference")`` is compiled as a whole if it has no more than some 20 large
+    convolutions. On a processor those of 3 x 3 with 24 channels or more are computed by minimal filtering,
+    whose rounding errors are some five times those of products, and large batches are taken in portions.
+
     Args:   options: of ``torch.compile``, for example ``mode="reduce-overhead"`` or ``dynamic=True``.
     Errors: UsageError where ``network`` was not built by schemegen or has been compiled before.
     """
@@ -62,10 +71,22 @@ def compile_network(network: fx.GraphModule, **options: Any) -> SchemeNetwork:
         raise UsageError("the steps of this network are compiled already")
     if unknown := sorted({"fullgraph", "model"} & set(options)):
         raise UsageError(f"`{unknown[0]}` is not an option here: every region is one whole graph")
+    if network.meta.get("mode") == "inference":
+        return with_inference(network, options)
     chain = getattr(network, CHAIN, None)
     if isinstance(chain, Chain):
         return with_compiled_chain(network, chain, options)
     return with_regions(network, parts(network), options)
+
+
+def with_inference(network: SchemeNetwork, options: Mapping[str, Any]) -> SchemeNetwork:
+    """Return a network that ``optimize`` made for inference compiled, as a whole if it is no deep one."""
+    ready = filtered(network)
+    found = parts(ready)
+    if sum(WRITTEN if node.target is convolved else 1 for node in ready.graph.nodes) <= WHOLE:
+        nodes = tuple(node for cut in found for node in cut.nodes)
+        found = (Cut(nodes, found[0].before, found[-1].after),)
+    return with_regions(ready, found, pooled(ready, options))
 
 
 def with_compiled_chain(
@@ -120,28 +141,6 @@ def hearing(
             replace(call, form=number(call.form, call.owners), inverse=inverse, retrace=None)
         )
     return calls, list(forms.values())
-
-
-def shallow(network: nn.Module) -> nn.Module:
-    """Return a module with the modules and parameters of ``network``, to which more can be added."""
-    root = nn.Module()
-    for name, module in network.named_children():
-        root.add_module(name, module)
-    for name, parameter in network.named_parameters(recurse=False):
-        root.register_parameter(name, parameter)
-    return root
-
-
-def finished(root: nn.Module, graph: fx.Graph, network: SchemeNetwork) -> SchemeNetwork:
-    graph.lint()
-    result = SchemeNetwork(root, graph, type(network).__name__)
-    for name in list(result._modules):
-        delattr(result, name)
-    # Modules are there whole and in order, also those of which the graph uses tensors alone.
-    for name, module in root.named_children():
-        result.add_module(name, module)
-    result.meta.update(network.meta)
-    return result.train(network.training)
 
 
 def parts(network: SchemeNetwork) -> tuple[Cut, ...]:
@@ -200,7 +199,8 @@ def with_regions(
                 root.set_submodule(places[key], body)
             called(graph, joined(group), places[key], targets, made)
     described(graph.output(made[found[-1].after[0]]), network.graph.output_node())
-    return finished(root, graph, network)
+    portioned = isinstance(network, PortionedNetwork)
+    return finished(root, graph, network, PortionedNetwork if portioned else SchemeNetwork)
 
 
 def called(
@@ -316,11 +316,25 @@ def row(network: SchemeNetwork, cut: Cut) -> object:
 
 def looped(network: nn.Module, options: Mapping[str, Any]) -> dict[str, Any]:
     """Return the options of loops: on a processor their small kernels are called from C++."""
-    on_cpu = all(item.device.type == "cpu" for item in network.parameters())
+    return with_defaults(network, options, cpp_wrapper=True)
+
+
+def pooled(network: nn.Module, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options for inference: on a processor called from C++, with one piece of memory for a region.
+
+    Transformed images are large: freed one by one, they go back to the system and are paged in anew in every call.
+    """
+    return with_defaults(network, options, cpp_wrapper=True, memory_planning=True)
+
+
+def with_defaults(network: nn.Module, options: Mapping[str, Any], **usual: Any) -> dict[str, Any]:
+    """Return options with inductor's ``usual`` ones for processors, where none of another kind are given."""
+    tensors = (*network.parameters(), *network.buffers())
+    on_cpu = all(item.device.type == "cpu" for item in tensors)
     plain = options.get("backend", "inductor") == "inductor" and "mode" not in options
     if not (on_cpu and plain):
         return dict(options)
-    return {**options, "options": {"cpp_wrapper": True, **options.get("options", {})}}
+    return {**options, "options": {**usual, **options.get("options", {})}}
 
 
 def trimmed(cut: Cut) -> Cut:
