@@ -15,7 +15,7 @@ from schemegen.backends.rewrites import alike, into_sum
 from schemegen.network.adjoint import row_sum, rows, weighted
 from schemegen.network.functions import group_norm_pulled, group_normed, linear_pulled, pixels
 from schemegen.network.timed import with_time
-from schemegen.network.winograd import convolution_pulled
+from schemegen.network.winograd_pulled import convolution_pulled
 
 __all__ = ["accumulate", "reuse", "side_by_side"]
 

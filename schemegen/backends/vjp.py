@@ -26,7 +26,7 @@ from schemegen.network.functions import (
 )
 from schemegen.network.noise import DRAWS
 from schemegen.network.timed import with_time, without_time
-from schemegen.network.winograd import convolution_pulled, suits
+from schemegen.network.winograd_pulled import convolution_pulled, suits
 
 __all__ = ["NORM", "PULLBACKS", "by_autograd", "known", "split"]
 

@@ -12,9 +12,9 @@ from torch.nn import functional as F  # noqa: N812
 
 import schemegen
 from schemegen.backends.adjoint import Run
-from schemegen.network import winograd
+from schemegen.network import winograd_pulled as winograd
 from schemegen.network.adjoint import Pair
-from schemegen.network.winograd import convolution_pulled, suits
+from schemegen.network.winograd_pulled import convolution_pulled, suits
 
 NETWORK = """scheme euler {
   state u
