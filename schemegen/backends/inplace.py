@@ -15,6 +15,7 @@ from schemegen.backends.rewrites import alike, into_sum
 from schemegen.network.adjoint import row_sum, rows, weighted
 from schemegen.network.functions import group_norm_pulled, group_normed, linear_pulled, pixels
 from schemegen.network.timed import with_time
+from schemegen.network.winograd_pulled import convolution_pulled
 
 __all__ = ["accumulate", "reuse", "side_by_side"]
 
@@ -44,7 +45,8 @@ INTO: dict[Any, tuple[Callable[..., Any], str, int]] = {
 PARTS = frozenset(
     {
         torch.native_batch_norm, aten.native_batch_norm_backward, aten.convolution_backward,
-        group_normed, group_norm_pulled, linear_pulled, torch.native_layer_norm, aten.native_layer_norm_backward,
+        group_normed, group_norm_pulled, linear_pulled, convolution_pulled,
+        torch.native_layer_norm, aten.native_layer_norm_backward,
     }
 )  # fmt: skip
 """Functions that return several tensors of their own."""

@@ -26,6 +26,7 @@ from schemegen.network.functions import (
 )
 from schemegen.network.noise import DRAWS
 from schemegen.network.timed import with_time, without_time
+from schemegen.network.winograd_pulled import convolution_pulled, suits
 
 __all__ = ["NORM", "PULLBACKS", "by_autograd", "known", "split"]
 
@@ -226,6 +227,11 @@ def convolution(
 ) -> None:
     x, weight, bias = tensors
     mask = [tape.wants(item) for item in tensors]
+    plain = not transposed and groups == 1 and set(map(as_pair, sizes)) == {(1, 1)}
+    if plain and mask == [True, True, False] and fewer_products(x, weight):
+        found = tape.emit(convolution_pulled, g.node, tape.value(x), tape.value(weight))
+        taken(tape, found, (x, weight), g.factor)
+        return
     found = tape.emit(
         aten.convolution_backward,
         g.node,
@@ -239,6 +245,12 @@ def convolution(
         mask,
     )
     taken(tape, found, (x, weight, bias), g.factor)
+
+
+def fewer_products(x: fx.Node, weight: fx.Node) -> bool:
+    """Return whether both gradients of a convolution that keeps the size take fewer products than it has."""
+    shape = x.meta.get("shape")
+    return shape is not None and suits(shape[1:], weight.meta["own"])
 
 
 def mean(tape: Tape, node: fx.Node, g: Scaled) -> None:
