@@ -19,13 +19,17 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
-__all__ = ["POINTS", "SIZE", "TAPS", "TILE", "convolved", "matrices", "transformed"]
+__all__ = [
+    "INPUTS", "KERNEL", "OUTPUTS", "POINTS", "SIZE", "TAPS", "TILE", "Matrix", "convolved", "matrices",
+    "transformed",
+]  # fmt: skip
 
 TILE, TAPS = 4, 3
 POINTS = (Fraction(0), Fraction(5, 8), Fraction(-5, 8), Fraction(3, 2), Fraction(-3, 2))
 """Besides infinity. Rounding errors are half of those with 0, 1, -1, 2, -2: some five times those of products."""
 
 Matrix = tuple[tuple[Fraction, ...], ...]
+"""Rows of exact numbers."""
 
 
 def times(polynomial: Sequence[Fraction], root: Fraction) -> list[Fraction]:
@@ -63,7 +67,9 @@ def matrices(points: Sequence[Fraction], taps: int) -> tuple[Matrix, Matrix, Mat
 
 
 INPUTS, KERNEL, OUTPUTS = matrices(POINTS, TAPS)
+"""``B^T``, ``G``, ``A^T``."""
 SIZE = len(INPUTS)
+"""Pixels along an axis that a tile of results depends on, and as many points."""
 
 
 def transformed(weight: Tensor) -> Tensor:

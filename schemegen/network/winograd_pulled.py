@@ -1,12 +1,8 @@
-"""Both gradients of a convolution of 3 x 3 with fewer products than it has, by the minimal filtering of Winograd.
+"""Both gradients of a convolution of 3 x 3 by minimal filtering, with a quarter of the products.
 
-A correlation of 6 numbers with 3 as ``y = A^T ((G w) * (B^T x))`` takes 6 products in place of 12, along both axes
-of an image 36 in place of 144. The gradients are its transposes: with ``g`` the cotangent of ``y``,
-``G^T ((A g) * (B^T x))`` and ``B ((A g) * (G w))``. An image is cut into squares of 4 x 4 pixels; what is left
-between the changes of variables are 36 products of matrices, whose rows are the squares of all images.
-
-Sources: Winograd (1980), Arithmetic complexity of computations; Lavin, Gray (2016), Fast algorithms for
-convolutional neural networks, sec. 4.1.
+They are the transposes of the filter of :mod:`schemegen.network.winograd`: with ``g`` the cotangent of its result,
+``G^T ((A g) * (B^T x))`` and ``B ((A g) * (G w))``. What is left between the changes of variables are 36 products
+of matrices, whose rows are the squares of 4 x 4 pixels of all images.
 """
 
 from __future__ import annotations
@@ -19,16 +15,13 @@ from functools import cache
 import torch
 from torch import Tensor
 
+from schemegen.network.winograd import INPUTS, KERNEL, OUTPUTS, SIZE, TAPS, TILE, Matrix
+
 __all__ = ["convolution_pulled", "suits"]
 
-SIDE = 4
-"""Pixels of a square along an axis."""
-TAPS = 3
-REACH = SIDE + TAPS - 1
-"""Pixels along an axis that a square of results depends on, and as many points where polynomials are evaluated."""
-PLACES = REACH * REACH
-POINTS = (0.0, 0.625, -0.625, 1.5, -1.5)
-"""The points besides infinity. With these rounding errors are half of what they are with 0, 1, -1, 2, -2."""
+COTANGENTS: Matrix = tuple(zip(*OUTPUTS, strict=True))
+"""A of the result."""
+PLACES = SIZE * SIZE
 ROWS = 64
 """So many squares are multiplied at once, what they take stays near the processor; for fewer it does not pay."""
 CHANNELS = range(64, 513)
@@ -36,7 +29,7 @@ CHANNELS = range(64, 513)
 
 That is for one thread; for two, which share less of the changes than of the products, it takes twice as many.
 """
-SIZE = 32
+LONGEST = 32
 """For larger images too: a change of variables is a product with a matrix for the whole axis."""
 
 MKL: bool = torch.backends.mkl.is_available()  # type: ignore[no-untyped-call]
@@ -54,21 +47,21 @@ def suits(size: Sequence[int], weight: Sequence[int]) -> bool:
         MKL  # of other libraries the costs are not known
         and tuple(weight[2:]) == (TAPS, TAPS)
         and all(item in CHANNELS for item in weight[:2])
-        and all(item % SIDE == 0 and item <= SIZE for item in size)
+        and all(item % TILE == 0 and item <= LONGEST for item in size)
     )
 
 
-def powers(count: int) -> Tensor:
-    """Return what evaluates polynomials of ``count`` coefficients at the points, ``(points, count)``."""
-    finite = [[point**power for power in range(count)] for point in POINTS]
-    infinite = [0.0] * (count - 1) + [1.0]
-    return torch.tensor([*finite, infinite], dtype=torch.float64, device="cpu")
+def exact(matrix: Matrix) -> Tensor:
+    return torch.tensor(
+        [[float(item) for item in row] for row in matrix], dtype=torch.float64, device="cpu"
+    )
 
 
 @cache
-def on_square(count: int, dtype: torch.dtype) -> Tensor:
-    """Return the change of variables of squares of ``count`` x ``count``: A of results, G of kernels."""
-    return torch.kron(powers(count), powers(count)).to(dtype)
+def on_square(matrix: Matrix, dtype: torch.dtype) -> Tensor:
+    """Return the change of variables of squares: A of cotangents, G of kernels."""
+    both = exact(matrix)
+    return torch.kron(both, both).to(dtype)
 
 
 @cache
@@ -77,12 +70,11 @@ def on_axis(size: int, dtype: torch.dtype) -> Tensor:
 
     This is B^T for every square: that they overlap, and the zeros around the image, are in the matrix.
     """
-    squares = size // SIDE
-    change: Tensor = torch.linalg.inv(powers(REACH)).t()
-    padded = change.new_zeros(REACH, squares, size + TAPS - 1)
+    squares, change = size // TILE, exact(INPUTS)
+    padded = change.new_zeros(SIZE, squares, size + TAPS - 1)
     for square in range(squares):
-        start = SIDE * square
-        padded[:, square, start : start + REACH] = change
+        start = TILE * square
+        padded[:, square, start : start + SIZE] = change
     return padded[:, :, 1:-1].reshape(-1, size).to(dtype)
 
 
@@ -103,13 +95,13 @@ def image_changed(image: Tensor, spare: Sequence[Tensor], into: Tensor) -> Tenso
     """Write B^T x of every square: ``(36, squares of all images, channels)``."""
     count, channels, height, width = image.shape
     down, right = on_axis(height, image.dtype), on_axis(width, image.dtype)
-    squares, numbers = height // SIDE, count * channels
+    squares, numbers = height // TILE, count * channels
     rows = shaped(spare[0], height, width, count, channels).copy_(image.permute(2, 3, 0, 1))
-    half = shaped(spare[1], REACH, squares, width, numbers)
+    half = shaped(spare[1], SIZE, squares, width, numbers)
     torch.mm(down, rows.view(height, -1), out=half.view(len(down), -1))
-    turned = shaped(spare[0], REACH, width, squares, numbers).copy_(half.transpose(1, 2))
-    found = shaped(into, REACH, len(right), squares * numbers)
-    torch.bmm(right.expand(REACH, -1, -1), turned.view(REACH, width, -1), out=found)
+    turned = shaped(spare[0], SIZE, width, squares, numbers).copy_(half.transpose(1, 2))
+    found = shaped(into, SIZE, len(right), squares * numbers)
+    torch.bmm(right.expand(SIZE, -1, -1), turned.view(SIZE, width, -1), out=found)
     return found.view(PLACES, -1, channels)
 
 
@@ -117,11 +109,11 @@ def image_pulled(found: Tensor, spare: Sequence[Tensor], into: Tensor) -> None:
     """Write the sums of B m over the squares, for ``m`` as :func:`image_changed` writes it, as an image."""
     count, channels, height, width = into.shape
     down, right = on_axis(height, into.dtype), on_axis(width, into.dtype)
-    squares, numbers = height // SIDE, count * channels
-    turned = shaped(spare[0], REACH, width, squares, numbers)
-    columns = found.view(REACH, len(right), -1)
-    torch.bmm(right.t().expand(REACH, -1, -1), columns, out=turned.view(REACH, width, -1))
-    half = shaped(spare[1], REACH, squares, width, numbers).copy_(turned.transpose(1, 2))
+    squares, numbers = height // TILE, count * channels
+    turned = shaped(spare[0], SIZE, width, squares, numbers)
+    columns = found.view(SIZE, len(right), -1)
+    torch.bmm(right.t().expand(SIZE, -1, -1), columns, out=turned.view(SIZE, width, -1))
+    half = shaped(spare[1], SIZE, squares, width, numbers).copy_(turned.transpose(1, 2))
     rows = shaped(spare[0], height, width, count, channels)
     torch.mm(down.t(), half.view(len(down), -1), out=rows.view(height, -1))
     into.copy_(rows.permute(2, 3, 0, 1))
@@ -130,13 +122,13 @@ def image_pulled(found: Tensor, spare: Sequence[Tensor], into: Tensor) -> None:
 def cotangent_changed(cotangent: Tensor, spare: Sequence[Tensor], into: Tensor) -> Tensor:
     """Write A g of every square, in the order of :func:`image_changed`."""
     count, channels, height, width = cotangent.shape
-    down, right = height // SIDE, width // SIDE
-    squares = torch.unflatten(torch.unflatten(cotangent, 2, (down, SIDE)), 4, (right, SIDE))
-    pixels = shaped(spare[0], SIDE, SIDE, right, down, count, channels)
+    down, right = height // TILE, width // TILE
+    squares = torch.unflatten(torch.unflatten(cotangent, 2, (down, TILE)), 4, (right, TILE))
+    pixels = shaped(spare[0], TILE, TILE, right, down, count, channels)
     pixels.copy_(squares.permute(3, 5, 4, 2, 0, 1))
     found = shaped(into, PLACES, right * down * count, channels)
-    change = on_square(SIDE, cotangent.dtype)
-    torch.mm(change, pixels.view(SIDE * SIDE, -1), out=found.view(PLACES, -1))
+    change = on_square(COTANGENTS, cotangent.dtype)
+    torch.mm(change, pixels.view(TILE * TILE, -1), out=found.view(PLACES, -1))
     return found
 
 
@@ -147,7 +139,7 @@ def pays(x: Tensor, weight: Tensor) -> bool:
         x.device.type == "cpu"
         and x.dtype in (torch.float32, torch.float64)
         and x.is_contiguous(memory_format=torch.channels_last)
-        and count * height * width >= ROWS * SIDE * SIDE
+        and count * height * width >= ROWS * TILE * TILE
         and min(weight.shape[:2]) >= CHANNELS.start * torch.get_num_threads()
     )
 
@@ -159,14 +151,14 @@ def convolution_pulled(gradient: Tensor, x: Tensor, weight: Tensor) -> tuple[Ten
         one, mask = [1, 1], [True, True, False]
         return pull(gradient, x, weight, None, one, one, one, False, [0, 0], 1, mask)[:2]  # type: ignore[no-any-return]
     (outer, inner), size = weight.shape[:2], x.shape[2:].numel()
-    squares = size // (SIDE * SIDE)
+    squares = size // (TILE * TILE)
     some = -(-ROWS // squares)
     spare, changed = 2 * some * size * max(outer, inner), some * squares * PLACES
     kernel = outer * inner * PLACES
     *rest, for_cotangents, for_images, for_kernels, for_products = work_space(
         x, [spare, spare, changed * outer, changed * inner, kernel, kernel]
     )
-    change = on_square(TAPS, x.dtype)
+    change = on_square(KERNEL, x.dtype)
     kernels = shaped(for_kernels, PLACES, outer, inner)
     taps = weight.permute(2, 3, 0, 1).reshape(TAPS * TAPS, -1)
     torch.mm(change, taps, out=kernels.view(PLACES, -1))
