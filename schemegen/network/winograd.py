@@ -21,7 +21,7 @@ from torch.nn import functional as F  # noqa: N812
 
 __all__ = [
     "INPUTS", "KERNEL", "OUTPUTS", "POINTS", "SIZE", "TAPS", "TILE", "Matrix", "convolved", "matrices",
-    "transformed",
+    "rounded", "transformed",
 ]  # fmt: skip
 
 TILE, TAPS = 4, 3
@@ -72,20 +72,28 @@ SIZE = len(INPUTS)
 """Pixels along an axis that a tile of results depends on, and as many points."""
 
 
+def rounded(matrix: Matrix) -> list[list[float]]:
+    return [[float(item) for item in row] for row in matrix]
+
+
+TO_POINTS, FROM_POINTS = rounded(INPUTS), rounded(OUTPUTS)
+"""Floats, since compilers do not look into fractions."""
+
+
 def transformed(weight: Tensor) -> Tensor:
     """Return ``G g G^T`` of a kernel ``(out, in, 3, 3)`` as ``(36, in, out)``, computed in double precision."""
-    rows = weight.new_tensor([[float(item) for item in row] for row in KERNEL], dtype=torch.double)
+    rows = weight.new_tensor(rounded(KERNEL), dtype=torch.double)
     found = torch.einsum("ij,kl,oajl->kiao", rows, rows, weight.double())
     return found.flatten(0, 1).to(weight.dtype).contiguous()
 
 
-def combined(row: Sequence[Fraction], values: Sequence[Tensor]) -> Tensor:
+def combined(row: Sequence[float], values: Sequence[Tensor]) -> Tensor:
     """Return the sum of numbers times values."""
     total = None
     for factor, value in zip(row, values, strict=True):
         if factor == 0:
             continue
-        term = value if factor == 1 else value * float(factor)
+        term = value if factor == 1 else value * factor
         total = term if total is None else total + term
     assert total is not None
     return total
@@ -117,13 +125,13 @@ def convolved(x: Tensor, kernel: Tensor, bias: Tensor | None = None) -> Tensor:
     out = kernel.shape[2]
     # the stacks are what a compiler writes to memory: one tensor after each of the four transforms
     rows = overlapping(x.permute(0, 2, 3, 1), 1, down)
-    tall = torch.stack([combined(row, rows) for row in INPUTS])
+    tall = torch.stack([combined(row, rows) for row in TO_POINTS])
     columns = overlapping(tall, 3, right)
-    tiles = torch.stack([combined(row, columns) for row in INPUTS])
+    tiles = torch.stack([combined(row, columns) for row in TO_POINTS])
     products = torch.bmm(tiles.reshape(SIZE * SIZE, count * down * right, -1), kernel)
     by_column = products.view(SIZE, SIZE, count, down, right, out).unbind(0)
-    wide = torch.stack([combined(row, by_column) for row in OUTPUTS]).unbind(1)
-    images = torch.stack([combined(row, wide).permute(1, 2, 3, 0, 4) for row in OUTPUTS], 2)
+    wide = torch.stack([combined(row, by_column) for row in FROM_POINTS]).unbind(1)
+    images = torch.stack([combined(row, wide).permute(1, 2, 3, 0, 4) for row in FROM_POINTS], 2)
     grid = images.reshape(count, TILE * down, TILE * right, out)[:, :height, :width]
     result = grid.permute(0, 3, 1, 2)
     return result if bias is None else result + bias[:, None, None]

@@ -15,7 +15,7 @@ from functools import cache
 import torch
 from torch import Tensor
 
-from schemegen.network.winograd import INPUTS, KERNEL, OUTPUTS, SIZE, TAPS, TILE, Matrix
+from schemegen.network.winograd import INPUTS, KERNEL, OUTPUTS, SIZE, TAPS, TILE, Matrix, rounded
 
 __all__ = ["convolution_pulled", "suits"]
 
@@ -51,16 +51,14 @@ def suits(size: Sequence[int], weight: Sequence[int]) -> bool:
     )
 
 
-def exact(matrix: Matrix) -> Tensor:
-    return torch.tensor(
-        [[float(item) for item in row] for row in matrix], dtype=torch.float64, device="cpu"
-    )
+def in_double(matrix: Matrix) -> Tensor:
+    return torch.tensor(rounded(matrix), dtype=torch.float64, device="cpu")
 
 
 @cache
 def on_square(matrix: Matrix, dtype: torch.dtype) -> Tensor:
     """Return the change of variables of squares: A of cotangents, G of kernels."""
-    both = exact(matrix)
+    both = in_double(matrix)
     return torch.kron(both, both).to(dtype)
 
 
@@ -70,7 +68,7 @@ def on_axis(size: int, dtype: torch.dtype) -> Tensor:
 
     This is B^T for every square: that they overlap, and the zeros around the image, are in the matrix.
     """
-    squares, change = size // TILE, exact(INPUTS)
+    squares, change = size // TILE, in_double(INPUTS)
     padded = change.new_zeros(SIZE, squares, size + TAPS - 1)
     for square in range(squares):
         start = TILE * square
