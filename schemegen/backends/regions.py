@@ -59,8 +59,9 @@ def compile_network(network: fx.GraphModule, **options: Any) -> SchemeNetwork:
     network with a plan for its backward pass keeps it, and its steps, run again or backwards, are compiled too.
 
     A network of ``optimize(.., mode="inference")`` is compiled as a whole if it has no more than some 20 large
-    convolutions. On a processor those of 3 x 3 with 24 channels or more are computed by minimal filtering,
-    whose rounding errors are some five times those of products, and large batches are taken in portions.
+    convolutions and calls no modules. On a processor, those of 3 x 3 with 24 channels or more are computed by
+    minimal filtering, whose rounding errors are some five times those of products, and large batches are taken
+    in portions.
 
     Args:   options: of ``torch.compile``, for example ``mode="reduce-overhead"`` or ``dynamic=True``.
     Errors: UsageError where ``network`` was not built by schemegen or has been compiled before.
@@ -83,7 +84,8 @@ def with_inference(network: SchemeNetwork, options: Mapping[str, Any]) -> Scheme
     """Return a network that ``optimize`` made for inference compiled, as a whole if it is no deep one."""
     ready = filtered(network)
     found = parts(ready)
-    if sum(WRITTEN if node.target is convolved else 1 for node in ready.graph.nodes) <= WHOLE:
+    calls = sum(WRITTEN if node.target is convolved else 1 for node in ready.graph.nodes)
+    if calls <= WHOLE and not ready.graph.find_nodes(op="call_module"):
         nodes = tuple(node for cut in found for node in cut.nodes)
         found = (Cut(nodes, found[0].before, found[-1].after),)
     return with_regions(ready, found, pooled(ready, options))

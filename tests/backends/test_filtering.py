@@ -176,6 +176,9 @@ def test_large_batches_are_taken_in_portions(monkeypatch: pytest.MonkeyPatch) ->
         seen.clear()
         torch.testing.assert_close(compiled(x), plain(x))
         assert seen == wanted
+        x.requires_grad_()
+        slopes = [torch.autograd.grad(module(x).sum(), x)[0] for module in (plain, compiled)]
+        torch.testing.assert_close(*slopes)
     with pytest.raises(schemegen.backends.NetworkError, match=r"euler\.scheme|:\d+"):
         compiled(torch.randn(8, 4, 8, 8, dtype=torch.double))
 
