@@ -163,6 +163,8 @@ def test_steps_that_share_weights_share_their_transform() -> None:
     torch.testing.assert_close(compiled(x), network(x).detach())
 
 
+# Dynamo looks at `.grad` of what it is handed, also where that is no leaf.
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf")
 def test_large_batches_are_taken_in_portions(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(filtering, "SPACE", 8 * 3 * 36 * 4 * 24)
     plain = frozen()
