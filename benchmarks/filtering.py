@@ -46,18 +46,21 @@ def run(options: Options) -> Report:
             x, gradient = (image(batch, channels, size, options.device) for _ in range(2))
             weight = torch.randn(channels, channels, 3, 3, device=options.device)
             weight = (weight / (3 * channels**0.5)).to(memory_format=torch.channels_last)
-            shape = (channels, size, size)
+            forward: object = OUTSIDE
+            gradients: object = OUTSIDE
             with torch.no_grad():
-                found = ratios(interleaved(ahead(x, weight), options.number(15)), "products")
-                pulled = ratios(
-                    interleaved(back(gradient, x, weight), options.number(15)), "products"
+                if pays(weight, (channels, size, size)):
+                    forward = over_products(ahead(x, weight), options)
+                if suits((size, size), weight.shape) and pulls(x, weight):
+                    gradients = over_products(back(gradient, x, weight), options)
+                table.rows.append(
+                    [channels, size, batch, forward, round(error(x, weight), 1), gradients]
                 )
-                ratio = error(x, weight)
-            forward = found["filtering"] if pays(weight, shape) else OUTSIDE
-            apart = suits((size, size), weight.shape) and pulls(x, weight)
-            gradients = pulled["filtering"] if apart else OUTSIDE
-            table.rows.append([channels, size, batch, forward, round(ratio, 1), gradients])
     return report
+
+
+def over_products(runs: dict[str, Callable[[], object]], options: Options) -> object:
+    return ratios(interleaved(runs, options.number(15)), "products")["filtering"]
 
 
 def image(batch: int, channels: int, size: int, device: str) -> Tensor:

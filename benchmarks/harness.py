@@ -16,7 +16,8 @@ import platform
 import statistics
 import subprocess
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from time import perf_counter, process_time
@@ -114,6 +115,24 @@ def seconds(run: Run, inner: int = 1) -> float:
     for _ in range(inner):
         run()
     return (now() - start) / inner
+
+
+@contextmanager
+def one_core() -> Iterator[None]:
+    """Keep the process on one core for a while, where the system can.
+
+    Otherwise the threads that XLA keeps, also for work that it does on one, wait on other cores, and their waiting
+    counts as time of the processor.
+    """
+    if not hasattr(os, "sched_setaffinity"):
+        yield
+        return
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(before)})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
 
 
 def repetitions(run: Run, least: float = 2e-2) -> int:

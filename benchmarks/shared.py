@@ -24,7 +24,16 @@ from benchmarks.field import (
     network,
     torch_runs,
 )
-from benchmarks.harness import Options, Report, interleaved, missing, ratios, setting, spread
+from benchmarks.harness import (
+    Options,
+    Report,
+    interleaved,
+    missing,
+    one_core,
+    ratios,
+    setting,
+    spread,
+)
 
 QUESTION = "How fast is a small field with shared weights when compiled, beside JAX?"
 HAND, ALONE, UNROLLED = "eager loop by hand", "field alone", "unrolled"
@@ -35,6 +44,11 @@ EMPTY = "sum of weights, compiled"
 
 
 def run(options: Options) -> Report:
+    with one_core():
+        return on_one_core(options)
+
+
+def on_one_core(options: Options) -> Report:
     report = Report("shared", QUESTION, setting(options, ("jax", "diffrax")))
     width, steps = (8, 3) if options.quick else (64, 20)
     for backward in (False, True):
