@@ -19,7 +19,7 @@ Every figure on this page comes from one command, `python -m benchmarks NAME --j
 page from those files (`python docs/speed.py`). Contestants run one after the other in every round, with the
 garbage collector off and on one thread, short ones several times in a row; given are medians of the ratios
 within a round and, in brackets, their quartiles. On a processor the time of the processor is counted, so that
-other work on the machine disturbs little; `noise` and the last rows of `shared` were measured beside some. Figures
+other work on the machine disturbs little; `noise` was measured beside some. Figures
 are from several machines; newer ones name the instructions (AVX2 or AVX512). Below 1 is faster than what stands in
 the title of the table.
 
