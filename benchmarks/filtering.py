@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
 from benchmarks.harness import Options, Report, interleaved, ratios, setting
 from schemegen.backends.filtering import pays
+from schemegen.backends.regions import pooled
 from schemegen.network.winograd import convolved, transformed
-from schemegen.network.winograd_pulled import convolution_pulled, suits
+from schemegen.network.winograd_pulled import by_products, convolution_pulled, suits
 from schemegen.network.winograd_pulled import pays as pulls
 
 QUESTION = "What does minimal filtering bring for one convolution?"
@@ -82,18 +83,14 @@ def ahead(x: Tensor, weight: Tensor) -> dict[str, Callable[[], object]]:
 
     found: dict[str, Callable[[], object]] = {}
     for body in (products, filtering):
-        options = {"cpp_wrapper": True, "memory_planning": True} if x.device.type == "cpu" else {}
-        compiled = torch.compile(body, dynamic=False, options=options)
+        compiled = torch.compile(body, **pooled(nn.ParameterList([weight]), {"dynamic": False}))
         found[body.__name__] = lambda compiled=compiled: compiled(x)
     return found
 
 
 def back(gradient: Tensor, x: Tensor, weight: Tensor) -> dict[str, Callable[[], object]]:
-    one, pull = [1, 1], torch.ops.aten.convolution_backward
     return {
-        "products": lambda: pull(
-            gradient, x, weight, None, one, one, one, False, [0, 0], 1, [True, True, False]
-        ),
+        "products": lambda: by_products(gradient, x, weight),
         "filtering": lambda: convolution_pulled(gradient, x, weight),
     }
 

@@ -23,6 +23,7 @@ from schemegen.backends.exports import exported_program, onnx_bytes
 from schemegen.backends.flat import places
 from schemegen.backends.functional import functional
 from schemegen.backends.inplace import accumulate, reuse
+from schemegen.backends.regions import looped
 from schemegen.backends.rewrites import interpolate, share
 from schemegen.backends.written import Functional
 from schemegen.network.blocks import Mlp, Preact
@@ -283,8 +284,7 @@ def large(report: Report, options: Options) -> None:
 def compiled_forms(frozen: fx.GraphModule) -> tuple[Call, Call]:
     """Return a network for inference compiled as it is, and with convolutions by minimal filtering."""
     torch._dynamo.reset()
-    options = {"cpp_wrapper": True} if next(frozen.buffers()).device.type == "cpu" else {}
-    direct = torch.compile(frozen, fullgraph=True, dynamic=False, options=options)
+    direct = torch.compile(frozen, fullgraph=True, **looped(frozen, {"dynamic": False}))
     return direct, schemegen.compile_network(frozen, dynamic=False)
 
 

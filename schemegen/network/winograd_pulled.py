@@ -17,7 +17,7 @@ from torch import Tensor
 
 from schemegen.network.winograd import INPUTS, KERNEL, OUTPUTS, SIZE, TAPS, TILE, Matrix, rounded
 
-__all__ = ["convolution_pulled", "suits"]
+__all__ = ["by_products", "convolution_pulled", "suits"]
 
 COTANGENTS: Matrix = tuple(zip(*OUTPUTS, strict=True))
 """A of the result."""
@@ -142,12 +142,17 @@ def pays(x: Tensor, weight: Tensor) -> bool:
     )
 
 
+def by_products(gradient: Tensor, x: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
+    """Return both gradients as torch computes them."""
+    pull = torch.ops.aten.convolution_backward
+    one, mask = [1, 1], [True, True, False]
+    return pull(gradient, x, weight, None, one, one, one, False, [0, 0], 1, mask)[:2]  # type: ignore[no-any-return]
+
+
 def convolution_pulled(gradient: Tensor, x: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
     """Return the gradients of ``x`` and the weight from that of their convolution, which :func:`suits`."""
     if not pays(x, weight):
-        pull = torch.ops.aten.convolution_backward
-        one, mask = [1, 1], [True, True, False]
-        return pull(gradient, x, weight, None, one, one, one, False, [0, 0], 1, mask)[:2]  # type: ignore[no-any-return]
+        return by_products(gradient, x, weight)
     (outer, inner), size = weight.shape[:2], x.shape[2:].numel()
     squares = size // (TILE * TILE)
     some = -(-ROWS // squares)

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import copy
 import pickle
-from collections.abc import Iterator
 
 import pytest
 import torch
 from torch import fx, nn
-from torch._dynamo.utils import counters
 from torch.nn import functional as F  # noqa: N812
 
 import schemegen
@@ -18,6 +16,8 @@ from schemegen.network.region import Region
 from schemegen.network.winograd import convolved
 from schemegen.resources import resource_dir
 from schemegen.sources import zoo_file
+
+pytestmark = pytest.mark.usefixtures("fresh_compiler")
 
 ALL = sorted(path.stem for path in resource_dir("zoo").glob("schemes/*.scheme"))
 DEFAULT = (
@@ -45,14 +45,6 @@ SHARED = """scheme shared {
   step { u[n+1] = u[n] + h/4*f(u[n]) }
 }
 """
-
-
-@pytest.fixture(autouse=True)
-def _fresh() -> Iterator[None]:
-    torch._dynamo.reset()
-    counters.clear()
-    yield
-    torch._dynamo.reset()
 
 
 def frozen(scheme: str = "euler", width: int = 24, size: int = 8, steps: int = 2) -> fx.GraphModule:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import pickle
-from collections.abc import Iterator
 
 import pytest
 import torch
@@ -19,7 +18,10 @@ from schemegen.network.region import Region
 from schemegen.sources import zoo_file
 
 # Dynamo looks at `.grad` of what it is handed, also where that is no leaf.
-pytestmark = pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf")
+pytestmark = [
+    pytest.mark.usefixtures("fresh_compiler"),
+    pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf"),
+]
 
 NETWORK = """network n {{
   input: shape [3, 6, 6], classes 3
@@ -28,14 +30,6 @@ NETWORK = """network n {{
   stage: width 8, steps {steps}, stride 2
   head: bn, relu, avgpool, linear
 }}"""
-
-
-@pytest.fixture(autouse=True)
-def _fresh() -> Iterator[None]:
-    torch._dynamo.reset()
-    counters.clear()
-    yield
-    torch._dynamo.reset()
 
 
 def built(scheme: str, steps: int = 3, how: str = "store") -> fx.GraphModule:
