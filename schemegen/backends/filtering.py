@@ -47,8 +47,7 @@ class PortionedNetwork(SchemeNetwork):
 def filtered(network: SchemeNetwork) -> SchemeNetwork:
     """Return a network for inference with minimal filtering where that is less work on a processor.
 
-    The weights of these convolutions are computed beforehand, four times as many. Every node tells where in the
-    scheme it belongs.
+    The weights of these convolutions are computed beforehand, four times as many.
     """
     root, graph = shallow(network), fx.Graph()
     described(graph.output(graph.graph_copy(network.graph, {})), network.graph.output_node())
@@ -68,9 +67,6 @@ def filtered(network: SchemeNetwork) -> SchemeNetwork:
         count = SIZE * SIZE * tiles(shape) * max(weight.shape[:2])
         space = max(space, count * weight.element_size())
     graph.eliminate_dead_code(is_impure_node=lambda node: node.op in ("placeholder", "output"))
-    place = next(node.meta["custom"] for node in graph.nodes if "custom" in node.meta)
-    for node in graph.nodes:
-        place = node.meta.setdefault("custom", place)
     for name in {*root._buffers} - {str(node.target) for node in graph.nodes}:
         delattr(root, name)
     result = finished(root, graph, network, PortionedNetwork)

@@ -124,7 +124,10 @@ class _Writer:
                 (f"{here}{name.removeprefix('block')}", item) for name, item in modules.items()
             )
         self.result.flat.update(above.named_modules(prefix=there))
+        given = set(known)
         result: Any = self.graph.graph_copy(written.graph, known)
+        for node in known.keys() - given:
+            self.located(known[node])
         return result  # type: ignore[no-any-return]
 
     def between(self, start: fx.Node, end: fx.Node, share: float) -> fx.Node:
@@ -136,7 +139,15 @@ class _Writer:
         return found
 
     def emit(self, target: Callable[..., Any], *args: Any, **kwargs: Any) -> fx.Node:
-        node = self.graph.call_function(target, args, kwargs)
+        return self.create("call_function", target, args, kwargs)
+
+    def create(
+        self, op: str, target: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> fx.Node:
+        return self.located(self.graph.create_node(op, target, args, kwargs))
+
+    def located(self, node: fx.Node) -> fx.Node:
+        """Note where a node comes from."""
         assert self.origin is not None
         for key in ("custom", "stack_trace"):
             if key in self.origin.meta:
@@ -186,7 +197,7 @@ class _Writer:
                 target, args, kwargs = kernel(
                     node, args, fx.map_arg(node.kwargs, known.__getitem__)
                 )
-                known[node] = self.graph.create_node(node.op, target, args, kwargs)
+                known[node] = self.create(node.op, target, args, kwargs)
         raise AssertionError("a traced block has an output")
 
 
